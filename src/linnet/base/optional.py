@@ -1,0 +1,40 @@
+"""Packages that Linnet uses only when asked to, imported where they are needed.
+
+No module of Linnet imports one of them at its top: ``import linnet.linen`` stays light, and a
+program that never prints a table needs no table library. What is missing is named together with
+the command that installs it.
+"""
+
+import importlib
+from types import ModuleType
+
+
+def require(module: str, *, extra: str, for_: str) -> ModuleType:
+    """Imports an optional package, or says how to install it.
+
+    Args:
+        module: the module to import, as ``import`` would spell it.
+        extra: the extra of Linnet that installs it.
+        for_: what it is needed for, as the user would call it.
+
+    Returns:
+        The module.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+
+    >>> require("json", extra="display", for_="tabulate").__name__
+    'json'
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        # A package that is there but lacks one of its own dependencies has another cure.
+        if error.name is None or error.name.partition(".")[0] != package:
+            raise
+        raise ModuleNotFoundError(
+            f"{for_} needs the package {package!r}, which is not installed; "
+            f"run: pip install 'linnet[{extra}]'",
+            name=error.name,
+        ) from None
