@@ -1,0 +1,1 @@
+"""Pytrees: immutable dicts, flattening by path, sizes."""
