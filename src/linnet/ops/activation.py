@@ -1,0 +1,89 @@
+"""Activations: JAX's own, and the one that learns its slope."""
+
+import jax.numpy as jnp
+from jax.nn import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    logsumexp,
+    one_hot,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_sign,
+    softmax,
+    softplus,
+    standardize,
+    swish,
+)
+from jax.numpy import tanh
+
+from linnet.base.typing import Array
+from linnet.ops.op import op
+
+normalize = standardize
+
+
+@op()
+def prelu(inputs: Array, negative_slope: Array) -> Array:
+    """Let positive numbers through and multiply the others by a slope (He et al. 2015).
+
+    ``outputs = inputs if inputs >= 0 else negative_slope * inputs`` (arXiv:1502.01852)
+
+    Shapes:
+      inputs: any; negative_slope: broadcasts against them.
+
+    Args:
+      inputs: what to pass through.
+      negative_slope: the slope, brought to the dtype of the inputs.
+
+    Returns:
+      Array like the inputs.
+
+    >>> prelu(jnp.array([-2.0, 2.0]), jnp.array(0.25)).tolist()
+    [-0.5, 2.0]
+    """
+    slope = jnp.asarray(negative_slope, inputs.dtype)
+    return jnp.where(inputs >= 0, inputs, slope * inputs)
+
+
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "identity",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "normalize",
+    "one_hot",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softmax",
+    "softplus",
+    "standardize",
+    "swish",
+    "tanh",
+]

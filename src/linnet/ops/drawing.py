@@ -1,0 +1,395 @@
+"""Initializers: how the first value of a parameter is drawn.
+
+An initializer is a frozen value, ``lecun_normal(in_axis=-2)``, that hashes, compares and pickles
+by its configuration, and is called with ``(key, shape, dtype)``. The values are those of
+``jax.nn.initializers``, bit for bit; what differs is the cost of the first call, which is nearly
+all compilation:
+
+* One compiled function draws for all of them. The scale, which depends on the initializer and the
+  shape, is an argument of it, not a constant inside it. Outside a trace it draws in one dimension
+  and the result is reshaped, so that kernels of equal size share it whatever their shape.
+* Constants of moderate size are copied from numpy and compile nothing.
+
+Inside a trace nothing is compiled on its own; there the draw keeps its shape, so that the compiler
+can split it over devices along with the parameter.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random
+from jax.core import Tracer
+
+from linnet.base.typing import Array, ArrayLike, Dtype, PRNGKey
+from linnet.base.typing import Initializer as InitializerLike
+from linnet.ops.op import op
+
+Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+Distribution: TypeAlias = Literal["truncated_normal", "normal", "uniform"]
+
+# the deviation of a standard normal cut at -2 and 2
+_CUT_DEVIATION = 0.87962566103423978
+# above this many elements a constant is filled on the device rather than copied to it
+_COPIED_AT_MOST = 1 << 20
+
+
+@op(static=["distribution", "bounds", "shape", "dtype"])
+def _sample(
+    key: PRNGKey,
+    factor: ArrayLike,
+    *,
+    distribution: Distribution,
+    bounds: tuple[float, float],
+    shape: tuple[int, ...],
+    dtype: Dtype,
+) -> Array:
+    """Draw from a distribution of unit scale and multiply by a factor."""
+    match distribution:
+        case "normal":
+            drawn = random.normal(key, shape, dtype)
+        case "truncated_normal":
+            drawn = random.truncated_normal(key, *bounds, shape, dtype)
+        case "uniform":
+            drawn = random.uniform(key, shape, dtype, *bounds)
+    return drawn * factor
+
+
+@op(static=["settings", "shape", "dtype", "out_sharding"])
+def _delegated(
+    key: PRNGKey,
+    *,
+    settings: tuple[str, tuple[tuple[str, Any], ...]],
+    shape: tuple[int, ...],
+    dtype: Dtype,
+    out_sharding: Any,
+) -> Array:
+    """Draw as the initializer of JAX of this name and configuration does."""
+    name, arguments = settings
+    return getattr(jax.nn.initializers, name)(**dict(arguments))(key, shape, dtype, out_sharding)
+
+
+def _drawn_flat(key: PRNGKey) -> bool:
+    """Whether drawing in one dimension gives the same numbers, which threefry promises."""
+    return not isinstance(key, Tracer) and str(random.key_impl(key)) == "threefry2x32"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Initializer:
+    """Draws the first value of a parameter.
+
+    Attributes:
+      dtype: dtype of the value where the call names none; ``None`` is JAX's default float.
+    """
+
+    jax_name: ClassVar[str] = ""
+    dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
+
+    def __call__(
+        self,
+        key: PRNGKey,
+        shape: Sequence[int],
+        dtype: Dtype | None = None,
+        out_sharding: Any = None,
+    ) -> Array:
+        """Draw a value.
+
+        Args:
+          key: decides what is drawn.
+          shape: of the value.
+          dtype: of the value; ``None`` takes the initializer's own.
+          out_sharding: how to lay the value out over devices, as in ``jax.nn.initializers``.
+
+        Returns:
+          Array of that shape and dtype.
+        """
+        return self.draw(key, tuple(shape), tuple(shape), dtype, out_sharding)
+
+    def draw(
+        self,
+        key: Any,
+        shape: tuple[int, ...],
+        final: tuple[int, ...],
+        dtype: Dtype | None = None,
+        out_sharding: Any = None,
+    ) -> Array:
+        """Draw for one shape and return the value in another of the same size."""
+        wanted = self.dtype if dtype is None else dtype
+        resolved = jax.dtypes.canonicalize_dtype(float if wanted is None else wanted)
+        plan = None if out_sharding is not None else self.plan(shape, resolved)
+        if plan is None:
+            value = _delegated(
+                key,
+                settings=(self.jax_name, self.arguments()),
+                shape=shape,
+                dtype=resolved,
+                out_sharding=out_sharding,
+            )
+        else:
+            factor, distribution, bounds = plan
+            value = _sample(
+                key,
+                factor,
+                distribution=distribution,
+                bounds=bounds,
+                shape=(math.prod(shape),) if _drawn_flat(key) else shape,
+                dtype=resolved,
+            )
+        return value if value.shape == final else jnp.reshape(value, final)
+
+    def plan(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> tuple[Any, Distribution, tuple[float, float]] | None:
+        """Return factor, distribution and its bounds, or ``None`` to leave the draw to JAX."""
+        del shape, dtype
+        return None
+
+    def arguments(self) -> tuple[tuple[str, Any], ...]:
+        """Return the configuration as arguments of JAX's initializer of the same name."""
+        return tuple((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
+
+    def __repr__(self) -> str:
+        return _written(self, self.jax_name)
+
+
+def _written(initializer: Initializer, name: str, hidden: Sequence[str] = ()) -> str:
+    """Write an initializer as the call that makes it."""
+    given = ", ".join(
+        f"{field.name}={getattr(initializer, field.name)!r}"
+        for field in dataclasses.fields(initializer)
+        if field.name not in hidden and getattr(initializer, field.name) != field.default
+    )
+    return f"{name}({given})"
+
+
+def _is_real(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is floating point."""
+    return jnp.issubdtype(dtype, jnp.floating)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Normal(Initializer):
+    """``normal``."""
+
+    jax_name: ClassVar[str] = "normal"
+    stddev: Any = 1e-2
+
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """Scale a standard normal."""
+        del shape
+        if not _is_real(dtype):
+            return None
+        return np.asarray(self.stddev, dtype), "normal", (0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class TruncatedNormal(Initializer):
+    """``truncated_normal``."""
+
+    jax_name: ClassVar[str] = "truncated_normal"
+    stddev: Any = 1e-2
+    lower: Any = -2.0
+    upper: Any = 2.0
+
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """Scale a standard normal, cut."""
+        del shape
+        if not _is_real(dtype):
+            return None
+        return np.asarray(self.stddev, dtype), "truncated_normal", (self.lower, self.upper)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Uniform(Initializer):
+    """``uniform``."""
+
+    jax_name: ClassVar[str] = "uniform"
+    scale: Any = 1e-2
+
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """Scale the unit interval."""
+        del shape
+        if not _is_real(dtype):
+            return None
+        return np.asarray(self.scale, dtype), "uniform", (0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Orthogonal(Initializer):
+    """``orthogonal``."""
+
+    jax_name: ClassVar[str] = "orthogonal"
+    scale: Any = 1.0
+    column_axis: int = -1
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class DeltaOrthogonal(Orthogonal):
+    """``delta_orthogonal``."""
+
+    jax_name: ClassVar[str] = "delta_orthogonal"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class VarianceScaling(Initializer):
+    """``variance_scaling`` and those with a name of their own."""
+
+    jax_name: ClassVar[str] = "variance_scaling"
+    names: ClassVar[dict[tuple[float, str, str], str]] = {
+        (1.0, "fan_avg", "truncated_normal"): "glorot_normal",
+        (1.0, "fan_avg", "uniform"): "glorot_uniform",
+        (2.0, "fan_in", "truncated_normal"): "he_normal",
+        (2.0, "fan_in", "uniform"): "he_uniform",
+        (1.0, "fan_in", "truncated_normal"): "lecun_normal",
+        (1.0, "fan_in", "uniform"): "lecun_uniform",
+    }
+    scale: Any
+    mode: Mode
+    distribution: Distribution
+    in_axis: int | tuple[int, ...] = -2
+    out_axis: int | tuple[int, ...] = -1
+    batch_axis: int | tuple[int, ...] = ()
+
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """Scale so that the variance is ``scale / fan``."""
+        known = self.mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
+        if not _is_real(dtype) or not known or len(shape) < 2:
+            return None
+        variance = np.asarray(self.scale / self._fan(shape), dtype)
+        match self.distribution:
+            case "normal":
+                return np.sqrt(variance), "normal", (0.0, 0.0)
+            case "truncated_normal":
+                factor = np.sqrt(variance) / np.asarray(_CUT_DEVIATION, dtype)
+                return factor, "truncated_normal", (-2.0, 2.0)
+            case "uniform":
+                factor = np.sqrt(np.asarray(3, dtype) * variance)
+                return factor, "uniform", (-1.0, 1.0)
+            case _:
+                return None
+
+    def _fan(self, shape: tuple[int, ...]) -> float:
+        """Count how many inputs, outputs or both meet in one element of a kernel."""
+        sizes = np.asarray(shape, dtype=object)
+
+        def size(axes: int | tuple[int, ...]) -> int:
+            return int(np.prod(sizes[list(axes) if isinstance(axes, tuple) else [axes]]))
+
+        ins, outs = size(self.in_axis), size(self.out_axis)
+        receptive = math.prod(shape) / ins / outs / size(self.batch_axis)
+        fan_in, fan_out = ins * receptive, outs * receptive
+        match self.mode:
+            case "fan_in":
+                return fan_in
+            case "fan_out":
+                return fan_out
+            case "fan_avg":
+                return (fan_in + fan_out) / 2
+            case "fan_geo_avg":
+                return (fan_in * fan_out) ** 0.5
+
+    def __repr__(self) -> str:
+        own = self.names.get((self.scale, self.mode, self.distribution))
+        if own is None:
+            return _written(self, self.jax_name)
+        return _written(self, own, hidden=("scale", "mode", "distribution"))
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Constant(Initializer):
+    """``constant``, ``zeros`` and ``ones``."""
+
+    jax_name: ClassVar[str] = "constant"
+    value: Any = 0.0
+    name: str = ""
+
+    def draw(
+        self,
+        key: Any,
+        shape: tuple[int, ...],
+        final: tuple[int, ...],
+        dtype: Dtype | None = None,
+        out_sharding: Any = None,
+    ) -> Array:
+        """Fill the shape."""
+        wanted = self.dtype if dtype is None else dtype
+        resolved = jax.dtypes.canonicalize_dtype(float if wanted is None else wanted)
+        traced = key is None or isinstance(key, Tracer) or out_sharding is not None
+        shape = final if jnp.ndim(self.value) == 0 else shape
+        if (
+            traced
+            or not isinstance(self.value, (int, float, np.ndarray))
+            or math.prod(shape) > _COPIED_AT_MOST
+        ):
+            value = jnp.full(shape, self.value, resolved, device=out_sharding)
+        else:
+            value = jnp.array(np.full(shape, self.value, resolved))
+        return value if value.shape == final else jnp.reshape(value, final)
+
+    def _identity(self) -> tuple[Any, ...]:
+        """What two equal constants have in common."""
+        value = self.value
+        if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
+            held = np.asarray(value)
+            value = (str(held.dtype), held.shape, held.tobytes())
+        return value, self.dtype
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        dtype = "" if self.dtype is None else f", dtype={self.dtype!r}"
+        return self.name or f"constant({self.value!r}{dtype})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Flattened:
+    """Draws a kernel of several input and output axes as a matrix, then shapes it.
+
+    The first ``split`` axes are inputs and the others outputs, so that an initializer that looks at
+    fans sees all of them. A boxed value, one that carries metadata, is shaped inside its box.
+
+    Attributes:
+      initializer: draws the matrix.
+      split: how many axes come before the outputs; 0 draws a vector.
+
+    >>> Flattened(Normal(), 1)(random.key(0), (4, 2, 3)).shape
+    (4, 2, 3)
+    """
+
+    initializer: InitializerLike
+    split: int
+
+    def __call__(self, key: PRNGKey, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Any:
+        """Draw a value of a shape."""
+        final = tuple(shape)
+        outputs = math.prod(final[self.split :])
+        flat = (math.prod(final[: self.split]), outputs) if self.split else (outputs,)
+        if isinstance(self.initializer, Initializer):
+            return self.initializer.draw(key, flat, final, dtype)
+        drawn = self.initializer(key, flat, dtype)
+        return jax.tree.map(lambda value: jnp.reshape(value, final), drawn)
+
+
+__all__ = [
+    "Constant",
+    "DeltaOrthogonal",
+    "Distribution",
+    "Flattened",
+    "Initializer",
+    "Mode",
+    "Normal",
+    "Orthogonal",
+    "TruncatedNormal",
+    "Uniform",
+    "VarianceScaling",
+]

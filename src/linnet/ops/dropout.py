@@ -1,0 +1,48 @@
+"""Dropout: zero some elements at random, scale the others so that the mean is kept."""
+
+import jax.numpy as jnp
+from jax import lax, random
+
+from linnet.base.typing import Array, PRNGKey
+from linnet.ops.axes import from_front
+from linnet.ops.op import op
+
+
+@op(static=["rate", "broadcast_dims"])
+def dropout(
+    inputs: Array, key: PRNGKey | None, *, rate: float, broadcast_dims: tuple[int, ...] = ()
+) -> Array:
+    """Zero each element with probability ``rate`` and divide the others by ``1 - rate``.
+
+    Shapes:
+      inputs: any.
+
+    Args:
+      inputs: what to drop from.
+      key: decides which elements; not used, and may be ``None``, where ``rate`` is 0 or 1.
+      rate: the probability of zero. 0 returns the inputs, 1 returns zeros.
+      broadcast_dims: axes along which the elements share one decision.
+
+    Returns:
+      Array like the inputs.
+
+    >>> import jax
+    >>> sorted(set(dropout(jnp.ones(64), jax.random.key(0), rate=0.5).tolist()))
+    [0.0, 2.0]
+    """
+    if rate == 0.0:
+        return inputs
+    if rate == 1.0:
+        return jnp.zeros_like(inputs)
+    shared = from_front(broadcast_dims, inputs.ndim)
+    drawn = tuple(1 if axis in shared else size for axis, size in enumerate(inputs.shape))
+    if key is None:
+        raise ValueError(
+            f"dropout with rate={rate} draws at random, but key is None. Pass a key made by "
+            "jax.random.key(seed)."
+        )
+    keep = jnp.broadcast_to(random.bernoulli(key, 1.0 - rate, drawn), inputs.shape)
+    return lax.select(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))
+
+
+__all__ = ["dropout"]

@@ -1,0 +1,243 @@
+"""Affine maps: along the last axis, along any axes, and along those an einsum names."""
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+from jax import lax
+
+from linnet.base.typing import Array, DotGeneral, Dtype, PrecisionLike, PromoteDtype
+from linnet.ops import dtypes
+from linnet.ops.axes import as_tuple, from_front
+from linnet.ops.op import op
+
+
+@op(static=["dtype", "precision"], hooks=["dot_general", "promote_dtype"])
+def dense(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    dtype: Dtype | None = None,
+    precision: PrecisionLike = None,
+    dot_general: DotGeneral | None = None,
+    promote_dtype: PromoteDtype | None = None,
+) -> Array:
+    """Multiply the last axis by a matrix and add a vector.
+
+    ``outputs[..., j] = sum_i inputs[..., i] * kernel[i, j] + bias[j]``
+
+    Shapes:
+      inputs: ``(..., in_features)``; kernel: ``(in_features, features)``; bias: ``(features,)``.
+
+    Args:
+      inputs: what to map.
+      kernel: the matrix.
+      bias: the vector, or ``None`` for a linear map.
+      dtype: dtype of the computation; ``None`` promotes from the arguments.
+      precision: as in ``jax.lax.dot_general``.
+      dot_general: hook in the place of ``jax.lax.dot_general``.
+      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+
+    Returns:
+      Array of shape ``(..., features)``.
+
+    >>> dense(jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)).tolist()
+    [[4.0, 4.0, 4.0, 4.0], [4.0, 4.0, 4.0, 4.0]]
+    """
+    return _contract(inputs, kernel, bias, (-1,), (), dtype, precision, dot_general, promote_dtype)
+
+
+@op(
+    static=["axis", "batch_dims", "dtype", "precision"],
+    hooks=["dot_general", "promote_dtype"],
+)
+def dense_general(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    axis: int | tuple[int, ...] = -1,
+    batch_dims: tuple[int, ...] = (),
+    dtype: Dtype | None = None,
+    precision: PrecisionLike = None,
+    dot_general: DotGeneral | None = None,
+    promote_dtype: PromoteDtype | None = None,
+) -> Array:
+    """Contract any axes of the inputs with the kernel, each batch entry with its own kernel.
+
+    Shapes:
+      inputs: any; kernel: ``(*batch, *contracted, *features)``; bias: ``(*batch, *features)``,
+      where ``batch`` and ``contracted`` are the sizes of the inputs' axes ``batch_dims`` and
+      ``axis``.
+
+    Args:
+      inputs: what to map.
+      kernel: the map.
+      bias: what to add, or ``None``.
+      axis: the axes of the inputs to contract, in the order of the kernel's.
+      batch_dims: the leading axes of the inputs over which the kernel varies.
+      dtype: dtype of the computation; ``None`` promotes from the arguments.
+      precision: as in ``jax.lax.dot_general``.
+      dot_general: hook in the place of ``jax.lax.dot_general``.
+      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+
+    Returns:
+      Array of shape ``(*batch, *rest, *features)``, ``rest`` being the other axes of the inputs.
+
+    >>> dense_general(jnp.ones((2, 3, 4)), jnp.ones((3, 4, 5, 6)), axis=(1, 2)).shape
+    (2, 5, 6)
+    """
+    return _contract(
+        inputs,
+        kernel,
+        bias,
+        as_tuple(axis),
+        batch_dims,
+        dtype,
+        precision,
+        dot_general,
+        promote_dtype,
+    )
+
+
+def _contract(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None,
+    axis: tuple[int, ...],
+    batch_dims: tuple[int, ...],
+    dtype: Dtype | None,
+    precision: PrecisionLike,
+    dot_general: DotGeneral | None,
+    promote_dtype: PromoteDtype | None,
+) -> Array:
+    """Do what ``dense_general`` says."""
+    rank = inputs.ndim
+    axis, batch = from_front(axis, rank), from_front(batch_dims, rank)
+    contracted = tuple(range(len(batch), len(batch) + len(axis)))
+    inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
+        inputs, kernel, bias, dtype=dtype
+    )
+    out = (dot_general or lax.dot_general)(
+        inputs, kernel, ((axis, contracted), (batch, batch)), precision=precision
+    )  # (*batch, *rest, *features)
+    if bias is None:
+        return out
+    rest = (1,) * (out.ndim - bias.ndim)
+    split = len(batch)
+    return out + jnp.reshape(bias, bias.shape[:split] + rest + bias.shape[split:])
+
+
+def check_einsum(equation: str) -> str:
+    """Return an equation of two operands without its spaces.
+
+    Raises:
+      ValueError: it has no ``->``, or another number of operands.
+
+    >>> check_einsum("bi, io -> bo")
+    'bi,io->bo'
+    """
+    equation = equation.replace(" ", "")
+    if "->" not in equation:
+        raise ValueError(
+            f"The einsum equation {equation!r} leaves its output implicit, so the shape of the "
+            "bias cannot be told from it. Name the output: '...i,io->...o'."
+        )
+    if equation.count(",") != 1:
+        raise ValueError(
+            f"The einsum equation {equation!r} has {equation.count(',') + 1} operand(s); the layer "
+            "multiplies two, its input and its kernel: write exactly one comma, '...i,io->...o'."
+        )
+    return equation
+
+
+def einsum_bias_shapes(
+    equation: str, input_rank: int, kernel_shape: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Tell the shape of an einsum layer's bias, and how it broadcasts against the output.
+
+    The bias varies along those axes of the kernel that reach the output.
+
+    Args:
+      equation: as ``check_einsum`` returns it.
+      input_rank: how many axes the input has.
+      kernel_shape: the shape of the kernel.
+
+    Returns:
+      The bias' own shape, and that shape with ones for the other axes of the output.
+
+    >>> einsum_bias_shapes("a...c,cde->ea...d", 3, (4, 5, 6))
+    ((6, 5), (6, 1, 1, 5))
+    """
+    operands, result = equation.split("->")
+    of_input, of_kernel = operands.split(",")
+    spans = [
+        rank - len(names.replace("...", "")) if "..." in names else 0
+        for names, rank in ((of_input, input_rank), (of_kernel, len(kernel_shape)))
+    ]
+    sizes = dict(zip(_name_ellipsis(of_kernel, spans[1]), kernel_shape, strict=False))
+    names = _name_ellipsis(result, max(spans))
+    broadcast = tuple(sizes.get(name, 1) for name in names)
+    return tuple(sizes[name] for name in names if name in sizes), broadcast
+
+
+def _name_ellipsis(names: str, span: int) -> str:
+    """Write an ellipsis out, from the right as it broadcasts, in letters no user writes."""
+    return names.replace("...", "".join(chr(0x10000 + place) for place in range(span, 0, -1)))
+
+
+@op(
+    static=["equation", "dtype", "precision", "preferred_element_type"],
+    hooks=["einsum", "promote_dtype"],
+)
+def einsum(
+    inputs: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    equation: str,
+    dtype: Dtype | None = None,
+    precision: PrecisionLike = None,
+    preferred_element_type: Dtype | None = None,
+    einsum: Callable[..., Array] | None = None,
+    promote_dtype: PromoteDtype | None = None,
+) -> Array:
+    """Contract the inputs with the kernel as an einsum equation says, and add a bias.
+
+    Shapes:
+      inputs and kernel: as the equation's two operands; bias: as ``einsum_bias_shapes`` says.
+
+    Args:
+      inputs: the first operand.
+      kernel: the second operand.
+      bias: what to add, or ``None``.
+      equation: as ``check_einsum`` returns it.
+      dtype: dtype of the computation; ``None`` promotes from the arguments.
+      precision: as in ``jax.numpy.einsum``.
+      preferred_element_type: as in ``jax.numpy.einsum``.
+      einsum: hook in the place of ``jax.numpy.einsum``.
+      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+
+    Returns:
+      Array as the equation's output.
+
+    >>> einsum(jnp.ones((2, 3)), jnp.ones((3, 4)), equation="bi,io->ob").shape
+    (4, 2)
+    """
+    inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
+        inputs, kernel, bias, dtype=dtype
+    )
+    out = (einsum or jnp.einsum)(
+        equation,
+        inputs,
+        kernel,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+    )
+    if bias is None:
+        return out
+    _, broadcast = einsum_bias_shapes(equation, inputs.ndim, kernel.shape)
+    return out + jnp.reshape(bias, broadcast)
+
+
+__all__ = ["check_einsum", "dense", "dense_general", "einsum", "einsum_bias_shapes"]
