@@ -1,0 +1,89 @@
+"""What a running model knows of itself: the modules being called, and each one's progress.
+
+Which module is a submodule of which follows from where it is created: the module whose method runs
+is the parent. The stack of running modules is kept here, one for each thread, together with the
+interceptors that are registered (see ``methods.py``).
+"""
+
+import enum
+import threading
+from typing import Any
+
+
+class _Unset:
+    """The default of ``parent``: the module whose method is running."""
+
+    _instance: "_Unset | None" = None
+
+    def __new__(cls) -> "_Unset":
+        # one object, also after a pickle or a copy
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __repr__(self) -> str:
+        return "<the module being called>"
+
+    def __hash__(self) -> int:
+        return hash(_Unset)
+
+    def __reduce__(self) -> Any:
+        return (_Unset, ())
+
+
+UNSET: Any = _Unset()
+
+
+class Phase(enum.Enum):
+    """How far ``setup`` of a bound module has come."""
+
+    NEW = enum.auto()
+    RUNNING = enum.auto()
+    DONE = enum.auto()
+
+
+class ModuleState:
+    """What a module keeps besides its fields, from its creation on.
+
+    Attributes:
+        phase: how far ``setup`` has come.
+        in_setup: whether ``setup`` is running.
+        in_compact: the name of the outermost compact method that is running, or "".
+        autonames: class name → how many submodules the running compact method has named so.
+        reserved: the names that the running compact method has used up.
+        made: automatic name → the compact method that made it.
+        children: name → submodule, in order of creation.
+    """
+
+    __slots__ = ("autonames", "children", "in_compact", "in_setup", "made", "phase", "reserved")
+
+    def __init__(self) -> None:
+        self.phase = Phase.NEW
+        self.in_setup = False
+        self.in_compact = ""
+        self.autonames: dict[str, int] = {}
+        self.reserved: list[tuple[str, str | None]] = []
+        self.made: dict[str, str] = {}
+        self.children: dict[str, Any] = {}
+
+    @property
+    def in_compact_method(self) -> bool:
+        """Whether a compact method is running."""
+        return bool(self.in_compact)
+
+
+class Context(threading.local):
+    """The running modules of a thread, innermost last, and its interceptors, outermost first."""
+
+    def __init__(self) -> None:
+        self.module_stack: list[Any] = [None]
+        self.method_stack: list[str] = [""]
+        self.interceptors: tuple[Any, ...] = ()
+
+    def methods_of(self, module: Any) -> list[str]:
+        """Return the names of the running methods of a module, innermost last."""
+        running = zip(self.module_stack, self.method_stack, strict=True)
+        return [method for other, method in running if other is module]
+
+
+context = Context()

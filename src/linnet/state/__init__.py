@@ -1,0 +1,1 @@
+"""What the two façades share about variables: kinds, filters, streams, axis metadata."""
