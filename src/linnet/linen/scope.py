@@ -152,6 +152,13 @@ class Scope:
             child.names = {}
         return child
 
+    def at(self, path: tuple[str, ...]) -> "Scope":
+        """Return the scope at a path below this one."""
+        scope = self
+        for name in path:
+            scope = scope.push(name)
+        return scope
+
     @property
     def root(self) -> "Scope":
         """The scope at the root of the store."""

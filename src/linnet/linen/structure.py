@@ -32,7 +32,7 @@ import numpy as np
 from linnet.base import errors
 from linnet.base.config import config
 from linnet.linen.context import UNSET, ModuleState, Phase, context
-from linnet.linen.scope import Scope
+from linnet.linen.scope import Scope, Store
 from linnet.tree.frozen_dict import FrozenDict
 
 M = TypeVar("M", bound="ModuleStructure")
@@ -212,6 +212,28 @@ def rebind(module: ModuleStructure, scope: Scope) -> None:
         rebind(child, scope.push(name))
 
 
+def transplant(module: M, store: Store) -> M:
+    """Bind a copy of a bound module at the same path of another store.
+
+    The modules in its fields go along, each to its own path: one that the module shares with
+    another stays outside it.
+    """
+    memo: dict[int, ModuleStructure] = {}
+
+    def move(value: Any) -> Any:
+        if not isinstance(value, ModuleStructure):
+            return _map_modules(move, value)
+        if value.scope is None:
+            return value
+        if id(value) not in memo:
+            fields = {name: move(getattr(value, name)) for name in value._facts.init_fields}
+            copy = memo[id(value)] = type(value)(**fields, name=value.name, parent=None)
+            _bind(copy, store.root.at(value.scope.path))
+        return memo[id(value)]
+
+    return move(module)
+
+
 def run_setup(module: ModuleStructure) -> None:
     """Run ``setup``, unless it has run already."""
     state = module._state
@@ -316,24 +338,29 @@ def _key_text(key: Any) -> str:
 
 def _release(value: Any, memo: dict[int, ModuleStructure], *, keep_names: bool) -> Any:
     """Copy a value of a field with the modules in it turned into unbound ones."""
+    if not isinstance(value, ModuleStructure):
+        return _map_modules(lambda inner: _release(inner, memo, keep_names=keep_names), value)
+    if id(value) not in memo:
+        fields = {
+            name: _release(getattr(value, name), memo, keep_names=keep_names)
+            for name in value._facts.init_fields
+        }
+        fields["name"] = value.name if keep_names else None
+        memo[id(value)] = type(value)(**fields, parent=None)
+    return memo[id(value)]
+
+
+def _map_modules(fn: Any, value: Any) -> Any:
+    """Map the modules in a container; what is no container, or holds none, is returned as it is."""
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, ModuleStructure):
-        if id(value) not in memo:
-            fields = {
-                name: _release(getattr(value, name), memo, keep_names=keep_names)
-                for name in value._facts.init_fields
-            }
-            fields["name"] = value.name if keep_names else None
-            memo[id(value)] = type(value)(**fields, parent=None)
-        return memo[id(value)]
-    if isinstance(value, _CONTAINERS):
-        return jax.tree.map(
-            lambda leaf: _release(leaf, memo, keep_names=keep_names),
-            value,
-            is_leaf=lambda node: isinstance(node, ModuleStructure) or node is None,
-        )
-    return value
+    leaves, treedef = jax.tree.flatten(
+        value, is_leaf=lambda node: isinstance(node, ModuleStructure) or node is None
+    )
+    if not any(isinstance(leaf, ModuleStructure) for leaf in leaves):
+        return value
+    mapped = [fn(leaf) if isinstance(leaf, ModuleStructure) else leaf for leaf in leaves]
+    return jax.tree.unflatten(treedef, mapped)
 
 
 def _no_attribute(module: ModuleStructure, name: str) -> str:
