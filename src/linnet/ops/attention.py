@@ -77,11 +77,11 @@ def _weights(
         mask = causal if mask is None else jnp.logical_and(mask, causal)
     if mask is not None:
         scores = jnp.where(mask, scores, jnp.finfo(dtype).min)
-    if force_fp32_for_softmax and dtype != jnp.float32:
+    if force_fp32_for_softmax:
+        # the weights stay as precise as they were computed
         weights = jax.nn.softmax(scores.astype(jnp.float32))
     else:
-        weights = jax.nn.softmax(scores)
-    weights = weights.astype(dtype)
+        weights = jax.nn.softmax(scores).astype(dtype)
     if dropout_rate == 0.0:
         return weights
     if dropout_rng is None:
@@ -168,7 +168,7 @@ def dot_product_attention_weights(
       is_causal: let no query look at a later key.
       dtype: dtype of the computation; ``None`` promotes from query and key.
       precision: as in ``jax.numpy.einsum``.
-      force_fp32_for_softmax: compute the softmax in float32.
+      force_fp32_for_softmax: compute the softmax in float32, and what follows.
       einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
       einsum: hook in the place of ``jax.numpy.einsum``.
       promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
@@ -290,7 +290,7 @@ def dot_product_attention(
       is_causal: let no query look at a later key.
       dtype: dtype of the computation; ``None`` promotes from query, key and value.
       precision: as in ``jax.numpy.einsum``.
-      force_fp32_for_softmax: compute the softmax in float32.
+      force_fp32_for_softmax: compute the softmax in float32, and what follows.
       fused: use ``jax.nn.dot_product_attention``, which never forms all the weights where the
         device has a kernel for it; without dropout only.
       einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.

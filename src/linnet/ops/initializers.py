@@ -5,6 +5,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from linnet.base.typing import ArrayLike, Axes, Dtype
 from linnet.ops.drawing import (
     Constant,
@@ -56,7 +58,7 @@ def constant(value: ArrayLike, dtype: Dtype | None = None) -> Initializer:
     >>> constant(3.0)(jax.random.key(0), (2,))
     Array([3., 3.], dtype=float32)
     """
-    return Constant(value, dtype=dtype)
+    return Constant(np.asarray(value) if isinstance(value, (list, tuple)) else value, dtype=dtype)
 
 
 def normal(stddev: Any = 1e-2, dtype: Dtype | None = None) -> Initializer:

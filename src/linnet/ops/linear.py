@@ -74,7 +74,7 @@ def dense_general(
       inputs: what to map.
       kernel: the map.
       bias: what to add, or ``None``.
-      axis: the axes of the inputs to contract, in the order of the kernel's.
+      axis: the axes of the inputs to contract; the kernel has them in the order of the inputs.
       batch_dims: the leading axes of the inputs over which the kernel varies.
       dtype: dtype of the computation; ``None`` promotes from the arguments.
       precision: as in ``jax.lax.dot_general``.
@@ -113,7 +113,7 @@ def _contract(
 ) -> Array:
     """Do what ``dense_general`` says."""
     rank = inputs.ndim
-    axis, batch = from_front(axis, rank), from_front(batch_dims, rank)
+    axis, batch = tuple(sorted(from_front(axis, rank))), from_front(batch_dims, rank)
     contracted = tuple(range(len(batch), len(batch) + len(axis)))
     inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
         inputs, kernel, bias, dtype=dtype

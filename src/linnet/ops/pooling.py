@@ -88,7 +88,7 @@ def _averaged(
         return total / np.prod(window)
     span = len(window)
     lead = (1,) * (inputs.ndim - span - 1)
-    ones = jnp.ones((*lead, *inputs.shape[-span - 1 : -1], 1), inputs.dtype)
+    ones = jnp.ones((*lead, *inputs.shape[-span - 1 : -1], 1))
     return total / _reduce_windows(ones, 0.0, lax.add, window, strides, padding)
 
 

@@ -1,0 +1,203 @@
+"""Initializers: JAX's values, as values that hash, compare and pickle."""
+
+import copy
+import pickle
+
+import flax.linen as fnn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from linnet.ops import drawing, initializers
+
+KEY = jax.random.key(3)
+FAMILIES = [
+    "delta_orthogonal",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "ones_init",
+    "orthogonal",
+    "truncated_normal",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros_init",
+]
+
+
+def assert_equal_draws(ours, theirs, ulp):
+    """Check for equality, bit for bit unless a few units in the last place are allowed.
+
+    XLA reorders the factors of a normal draw within one compiled function.
+    """
+    if ulp == 0:
+        np.testing.assert_array_equal(ours, theirs)
+    else:
+        np.testing.assert_array_almost_equal_nulp(
+            np.asarray(ours, np.float32), np.asarray(theirs, np.float32), ulp
+        )
+
+
+def test_every_initializer_of_flax_is_here():
+    """No exported name is missing."""
+    theirs = {name for name in dir(fnn.initializers) if name.islower() and name[0] != "_"}
+    assert theirs <= set(initializers.__all__)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_values_are_flax_s_bit_for_bit(name, dtype):
+    """The same key draws the same value, in a trace and outside."""
+    shape = (3, 4, 5) if name == "delta_orthogonal" else (4, 6)
+    ours = getattr(initializers, name)()
+    # QR has no bfloat16
+    shape_dtype = jnp.float32 if "orthogonal" in name else dtype
+    theirs = getattr(fnn.initializers, name)()(KEY, shape, shape_dtype)
+    drawn = ours(KEY, shape, shape_dtype)
+    assert drawn.dtype == theirs.dtype
+    assert_equal_draws(drawn, theirs, ulp=1 if name == "normal" else 0)
+    traced = jax.jit(lambda key: ours(key, shape, shape_dtype))(KEY)
+    np.testing.assert_array_almost_equal_nulp(
+        np.asarray(traced, np.float32), np.asarray(theirs, np.float32), 2
+    )
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"])
+@pytest.mark.parametrize("distribution", ["truncated_normal", "normal", "uniform"])
+def test_variance_scaling_agrees(mode, distribution):
+    """Every mode and distribution, with axes of every kind, draws JAX's values."""
+    axes = {"in_axis": (0, -2), "out_axis": [-1], "batch_axis": 1}
+    shape = (2, 3, 4, 5)
+    ours = initializers.variance_scaling(1.7, mode, distribution, **axes)
+    theirs = jax.nn.initializers.variance_scaling(1.7, mode, distribution, **axes)
+    ulp = 2 if distribution == "normal" else 0
+    assert_equal_draws(ours(KEY, shape), theirs(KEY, shape), ulp)
+
+
+@pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-1.0, 3.0)])
+def test_bounds_of_the_truncated_normal(bounds):
+    """Other bounds than the default are JAX's too."""
+    settings = {"stddev": 0.5, "lower": bounds[0], "upper": bounds[1]}
+    np.testing.assert_array_equal(
+        initializers.truncated_normal(**settings)(KEY, (5, 7)),
+        jax.nn.initializers.truncated_normal(**settings)(KEY, (5, 7)),
+    )
+
+
+@pytest.mark.parametrize("name", ["lecun_normal", "normal"])
+def test_complex_values_agree(name):
+    """Complex parameters are drawn as JAX draws them."""
+    np.testing.assert_allclose(
+        getattr(initializers, name)()(KEY, (4, 6), jnp.complex64),
+        getattr(jax.nn.initializers, name)()(KEY, (4, 6), jnp.complex64),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("impl", ["rbg", "threefry2x32"])
+def test_other_kinds_of_key(impl):
+    """Raw keys, and keys of another generator, draw JAX's values."""
+    key = jax.random.key(0, impl=impl)
+    for one in (key, jax.random.PRNGKey(5)):
+        np.testing.assert_array_equal(
+            initializers.lecun_normal()(one, (4, 6)),
+            jax.nn.initializers.lecun_normal()(one, (4, 6)),
+        )
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_initializers_are_values(name):
+    """Two of one configuration are equal, hash alike, and survive copy and pickle."""
+    one, other = getattr(initializers, name)(), getattr(initializers, name)()
+    assert one == other
+    assert hash(one) == hash(other)
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert copy.deepcopy(one) == one
+    assert one != initializers.constant(7.0)
+
+
+def test_reprs_are_calls():
+    """An initializer prints as the call that makes it."""
+    assert repr(initializers.he_normal(in_axis=(0, 1))) == "he_normal(in_axis=(0, 1))"
+    assert repr(initializers.zeros) == "zeros"
+    assert repr(initializers.zeros_init()) == "zeros"
+    assert repr(initializers.constant(2.5)) == "constant(2.5)"
+    scaled = initializers.variance_scaling(0.5, "fan_in", "normal")
+    assert repr(scaled) == ("variance_scaling(scale=0.5, mode='fan_in', distribution='normal')")
+
+
+def test_zeros_and_ones_are_called_directly():
+    """They are initializers, and make them as well."""
+    np.testing.assert_array_equal(initializers.zeros(KEY, (2, 3)), jnp.zeros((2, 3)))
+    np.testing.assert_array_equal(initializers.ones(None, (2,), jnp.int32), jnp.ones(2, jnp.int32))
+    assert initializers.ones(KEY, (2,), jnp.bfloat16).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("value", [3, 2.5, np.arange(3.0), [1.0, 2.0, 3.0], jnp.arange(3)])
+def test_constants_agree(value):
+    """Scalars and arrays fill a shape as in JAX, traced or not."""
+    ours = initializers.constant(value)
+    theirs = jax.nn.initializers.constant(np.asarray(value))(KEY, (2, 3), jnp.float32)
+    np.testing.assert_array_equal(ours(KEY, (2, 3), jnp.float32), theirs)
+    np.testing.assert_array_equal(jax.jit(lambda key: ours(key, (2, 3), jnp.float32))(KEY), theirs)
+
+
+def test_constants_of_arrays_are_values():
+    """Arrays compare by content."""
+    one, other = initializers.constant(np.arange(3)), initializers.constant(np.arange(3))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != initializers.constant(np.arange(4))
+
+
+def test_dtype_of_the_factory():
+    """The dtype of the initializer holds where the call names none."""
+    drawn = initializers.normal(dtype=jnp.float16)
+    assert drawn(KEY, (2,)).dtype == jnp.float16
+    assert drawn(KEY, (2,), jnp.float32).dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "features", "batch_dims"),
+    [((2, 3, 4), (1, 2), (5, 6), ()), ((2, 3, 4), (2,), (5, 2), (0,))],
+)
+def test_flattened_kernels_are_flax_s(shape, axis, features, batch_dims):
+    """A kernel of many axes is drawn as the matrix that Flax draws."""
+    layer = fnn.DenseGeneral(features, axis=axis, batch_dims=batch_dims)
+    theirs = layer.init(KEY, jnp.ones(shape))["params"]["kernel"]
+    seen = []
+
+    def spy(key, flat, dtype):
+        seen.append((key, flat))
+        return jax.nn.initializers.lecun_normal()(key, flat, dtype)
+
+    layer.clone(kernel_init=spy).init(KEY, jnp.ones(shape))
+    key, flat = seen[0]
+    flattened = drawing.Flattened(initializers.lecun_normal(), theirs.ndim - len(features))
+    np.testing.assert_array_equal(flattened(key, theirs.shape), theirs)
+    ours = drawing.Flattened(spy, theirs.ndim - len(features))
+    np.testing.assert_array_equal(ours(key, theirs.shape), theirs)
+    assert seen[-1][1] == flat
+
+
+def test_equal_sizes_share_a_compilation():
+    """Outside a trace, kernels of equal size and any shape are drawn by one compiled function."""
+    before = drawing._sample._cache_size()
+    for shape in ((11, 26), (26, 11), (2, 13, 11)):
+        initializers.lecun_normal()(KEY, shape)
+        initializers.he_normal()(KEY, shape)
+    assert drawing._sample._cache_size() == before + 1
+
+
+def test_too_few_axes():
+    """A vector has no fans, and JAX says so."""
+    with pytest.raises(ValueError, match="axis"):
+        initializers.lecun_normal()(KEY, (3,))
