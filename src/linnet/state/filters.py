@@ -49,15 +49,12 @@ class Nothing:
 
 @dataclasses.dataclass(frozen=True)
 class OfType:
-    """Matches a variable that is of a type, or whose ``type`` attribute names a subclass of it."""
+    """Matches a variable of a type."""
 
     type: builtins.type
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
-        if isinstance(value, self.type):
-            return True
-        kind = getattr(value, "type", None)
-        return isinstance(kind, builtins.type) and issubclass(kind, self.type)
+        return isinstance(value, self.type)
 
 
 @dataclasses.dataclass(frozen=True)
