@@ -19,7 +19,7 @@ class LinnetError(Exception):
     """The root of Linnet's errors."""
 
 
-# --- words that several messages share ------------------------------------------------------------
+# --- words that several messages share ---------------------------------------------------------
 
 
 def path_text(path: Sequence[Any]) -> str:
@@ -52,7 +52,7 @@ def near(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-# --- variables and collections ---------------------------------------------------------------------
+# --- variables and collections ------------------------------------------------------------------
 
 
 class ScopeCollectionNotFound(LinnetError):  # noqa: N818
@@ -67,7 +67,7 @@ class ScopeCollectionNotFound(LinnetError):  # noqa: N818
         owner: str | None = None,
         passed: Mapping[str, Any] | None = None,
         hint: str = "",
-    ):
+    ) -> None:
         have = "" if passed is None else f" The collections passed are: {listing(passed)}."
         super().__init__(
             f"{place(scope_path, owner)} reads variable {var_name!r} of collection {col_name!r}, "
@@ -88,14 +88,13 @@ class ScopeParamNotFoundError(LinnetError):
         owner: str | None = None,
         have: Collection[str] | None = None,
         hint: str = "",
-    ):
+    ) -> None:
         present = "" if have is None else f" What was passed for it holds: {listing(have)}."
         super().__init__(
             f"{place(scope_path, owner)} needs parameter {param_name!r}, which is not among the "
             f"parameters passed.{present} They come from another model or an older version of this "
             f"one; make them with `model.init(key, ...)`, or compare "
-            f"`jax.tree.map(jnp.shape, variables)` with it."
-            + (f" {hint}" if hint else "")
+            f"`jax.tree.map(jnp.shape, variables)` with it." + (f" {hint}" if hint else "")
         )
 
 
@@ -110,7 +109,7 @@ class ScopeVariableNotFoundError(LinnetError):
         *,
         owner: str | None = None,
         have: Collection[str] | None = None,
-    ):
+    ) -> None:
         present = "" if have is None else f" It holds: {listing(have)}."
         super().__init__(
             f"{place(scope_path, owner)} needs variable {name!r} of collection {col!r}, which does "
@@ -131,7 +130,7 @@ class ScopeParamShapeError(LinnetError):
         init_shape: Sequence[int],
         *,
         owner: str | None = None,
-    ):
+    ) -> None:
         super().__init__(
             f"{place(scope_path, owner)}: parameter {param_name!r} was passed with shape "
             f"{tuple(value_shape)}, but with these inputs and attributes its initializer makes "
@@ -152,7 +151,7 @@ class ModifyScopeVariableError(LinnetError):
         *,
         owner: str | None = None,
         mutable: str | None = None,
-    ):
+    ) -> None:
         now = "" if mutable is None else f" (this call has mutable={mutable})"
         super().__init__(
             f"{place(scope_path, owner)} writes variable {variable_name!r} of collection {col!r}, "
@@ -166,7 +165,7 @@ class ModifyScopeVariableError(LinnetError):
 class ApplyScopeInvalidVariablesTypeError(LinnetError, TypeError):
     """The variables passed are not a dictionary of collections."""
 
-    def __init__(self, found: str = "", *, params_like: bool = False):
+    def __init__(self, found: str = "", *, params_like: bool = False) -> None:
         what = f" Got {found}." if found else ""
         cure = (
             ' This looks like the parameters alone: write `model.apply({"params": params}, ...)`.'
@@ -182,7 +181,7 @@ class ApplyScopeInvalidVariablesTypeError(LinnetError, TypeError):
 class ApplyScopeInvalidVariablesStructureError(LinnetError, ValueError):
     """The variables passed have one layer of ``params`` too many."""
 
-    def __init__(self, variables: Any):
+    def __init__(self, variables: Any) -> None:
         super().__init__(
             'The variables passed to apply have "params" inside "params": '
             f'{{"params": {{{listing(variables["params"])}: ...}}}}. They were wrapped once too '
@@ -190,27 +189,27 @@ class ApplyScopeInvalidVariablesStructureError(LinnetError, ValueError):
         )
 
 
-# --- streams ---------------------------------------------------------------------------------------
+# --- streams ------------------------------------------------------------------------------------
 
 
 class InvalidRngError(LinnetError, ValueError):
     """A random key was asked for from a stream that has none, or a key is not a key."""
 
 
-# --- filters ---------------------------------------------------------------------------------------
+# --- filters ------------------------------------------------------------------------------------
 
 
 class InvalidFilterError(LinnetError, TypeError):
     """A value stands where a filter of collections is expected."""
 
-    def __init__(self, filter_like: Any):
+    def __init__(self, filter_like: Any) -> None:
         super().__init__(
             f"{filter_like!r} (a {type(filter_like).__name__}) is not a filter of collections. "
             "Write True (all), False (none), a name, a list or set of names, or DenyList(names)."
         )
 
 
-# --- names and structure of modules ----------------------------------------------------------------
+# --- names and structure of modules -------------------------------------------------------------
 
 
 class NameInUseError(LinnetError, ValueError):
@@ -224,7 +223,7 @@ class NameInUseError(LinnetError, ValueError):
         *,
         path: Sequence[Any] | None = None,
         taken_by: str | None = None,
-    ):
+    ) -> None:
         where = module_name if path is None else place(path, module_name)
         by = f" by {taken_by}" if taken_by else ""
         super().__init__(
@@ -238,7 +237,7 @@ class NameInUseError(LinnetError, ValueError):
 class AssignSubModuleError(LinnetError):
     """A submodule was created where a module may not create one."""
 
-    def __init__(self, cls: str, *, parent: str = "", method: str = ""):
+    def __init__(self, cls: str, *, parent: str = "", method: str = "") -> None:
         inside = f" inside {parent}{f'.{method}' if method else ''}" if parent else ""
         decorated = f"`{method}`" if method else "the method"
         super().__init__(
@@ -252,7 +251,7 @@ class AssignSubModuleError(LinnetError):
 class VariableOutsideSetupError(LinnetError, ValueError):
     """A variable or parameter was declared outside ``setup`` and compact methods."""
 
-    def __init__(self, what: str, name: str, path: Sequence[Any], owner: str):
+    def __init__(self, what: str, name: str, path: Sequence[Any], owner: str) -> None:
         super().__init__(
             f"{place(path, owner)} declares {what} {name!r} in a method that is neither `setup` "
             f"nor decorated with `@nn.compact`. Decorate the method with `@nn.compact`, or "
@@ -266,7 +265,7 @@ class MultipleMethodsCompactError(LinnetError):
 
     def __init__(
         self, cls: str = "", first: str = "", second: str = "", name: str = "", path: str = "/"
-    ):
+    ) -> None:
         super().__init__(
             f"Compact methods `{first}` and `{second}` of {place(path, cls)} both create {name!r}: "
             f"each numbers its submodules from zero, so the two would silently share parameters. "
@@ -286,7 +285,7 @@ class SetAttributeFrozenModuleError(LinnetError, AttributeError):
         *,
         path: Sequence[Any] | None = None,
         method: str = "",
-    ):
+    ) -> None:
         where = module_cls if path is None else place(path, module_cls)
         inside = f" in `{method}`" if method else ""
         super().__init__(
@@ -301,7 +300,9 @@ class SetAttributeFrozenModuleError(LinnetError, AttributeError):
 class SetAttributeInModuleSetupError(LinnetError, AttributeError):
     """A constructor argument was overwritten in ``setup``."""
 
-    def __init__(self, module_cls: str = "", attr_name: str = "", *, path: Sequence[Any] = ()):
+    def __init__(
+        self, module_cls: str = "", attr_name: str = "", *, path: Sequence[Any] = ()
+    ) -> None:
         super().__init__(
             f"{place(path, module_cls)}: `setup` sets self.{attr_name}, which is an argument of "
             f"the constructor; those are frozen once the module exists. Use another name, such as "
@@ -313,7 +314,7 @@ class SetAttributeInModuleSetupError(LinnetError, AttributeError):
 class IncorrectPostInitOverrideError(LinnetError):
     """A subclass overrode ``__post_init__`` without calling the one of ``Module``."""
 
-    def __init__(self, module_cls: str = ""):
+    def __init__(self, module_cls: str = "") -> None:
         super().__init__(
             f"{module_cls or 'A module'} overrides `__post_init__` without calling "
             "`super().__post_init__()`, so it has no place in its parent. Add that call as the "
@@ -324,7 +325,7 @@ class IncorrectPostInitOverrideError(LinnetError):
 class ReservedModuleAttributeError(LinnetError):
     """A subclass declares a field that every module has already."""
 
-    def __init__(self, annotations: Any):
+    def __init__(self, annotations: Any) -> None:
         super().__init__(
             f"The fields `parent` and `name` belong to every module and cannot be declared anew: "
             f"{annotations}. Choose another name for the field."
@@ -334,7 +335,7 @@ class ReservedModuleAttributeError(LinnetError):
 class DescriptorAttributeError(LinnetError):
     """A property of a module failed on an attribute that does not exist."""
 
-    def __init__(self, module_cls: str = "", name: str = "", cause: str = ""):
+    def __init__(self, module_cls: str = "", name: str = "", cause: str = "") -> None:
         super().__init__(
             f"Property `{name}` of {module_cls or 'a module'} reads an attribute that does not "
             f"exist: {cause}"
@@ -344,20 +345,20 @@ class DescriptorAttributeError(LinnetError):
 class InvalidInstanceModuleError(LinnetError, TypeError):
     """A method was called on a module class instead of an instance of it."""
 
-    def __init__(self, cls: str = "Module", method: str = "init"):
+    def __init__(self, cls: str = "Module", method: str = "init") -> None:
         super().__init__(
             f"`{cls}.{method}` was called on the class. Make an instance first: "
             f"`{cls}(...).{method}(...)`."
         )
 
 
-# --- bound and unbound modules ---------------------------------------------------------------------
+# --- bound and unbound modules ------------------------------------------------------------------
 
 
 class UnboundModuleError(LinnetError, ValueError):
     """Something was asked of a module that holds no variables."""
 
-    def __init__(self, cls: str, what: str):
+    def __init__(self, cls: str, what: str) -> None:
         super().__init__(
             f"{what} of an unbound {cls}: a module made by its constructor holds no variables. "
             f"Work inside `model.apply(variables, ..., method=...)`, or interactively on "
@@ -368,8 +369,8 @@ class UnboundModuleError(LinnetError, ValueError):
 class CallCompactUnboundModuleError(LinnetError):
     """A compact method was called on a module that holds no variables."""
 
-    def __init__(self, cls: str = "", method: str = "__call__"):
-        call = f"model(...)" if method == "__call__" else f"model.{method}(...)"
+    def __init__(self, cls: str = "", method: str = "__call__") -> None:
+        call = "model(...)" if method == "__call__" else f"model.{method}(...)"
         extra = "" if method == "__call__" else f", method={method!r}"
         super().__init__(
             f"`{call}` was called on an unbound {cls or 'module'}: it holds no variables, and a "
@@ -383,7 +384,7 @@ class CallCompactUnboundModuleError(LinnetError):
 class CallSetupUnboundModuleError(LinnetError):
     """``setup`` was called by hand on a module that holds no variables."""
 
-    def __init__(self, cls: str = ""):
+    def __init__(self, cls: str = "") -> None:
         super().__init__(
             f"`setup` was called on an unbound {cls or 'module'}. It runs by itself, once, when "
             "the module is bound: call `model.init(...)`, `model.apply(...)` or "
@@ -394,7 +395,7 @@ class CallSetupUnboundModuleError(LinnetError):
 class CallUnbindOnUnboundModuleError(LinnetError):
     """``unbind`` was called on a module that is not bound."""
 
-    def __init__(self, cls: str = ""):
+    def __init__(self, cls: str = "") -> None:
         super().__init__(
             f"`unbind` was called on an unbound {cls or 'module'}, which has no variables to give. "
             "Bind it first: `model.bind(variables).submodule.unbind()`."
@@ -404,7 +405,7 @@ class CallUnbindOnUnboundModuleError(LinnetError):
 class CallShareScopeOnUnboundModuleError(LinnetError):
     """``share_scope`` was called with a module that is not bound."""
 
-    def __init__(self, cls: str = ""):
+    def __init__(self, cls: str = "") -> None:
         super().__init__(
             f"`share_scope` was called with an unbound {cls or 'module'}: there is no scope to "
             "share yet. Call it in `setup`, after both modules belong to the model."
@@ -414,7 +415,7 @@ class CallShareScopeOnUnboundModuleError(LinnetError):
 class InvalidScopeError(LinnetError):
     """A module was used after the ``apply`` or ``init`` that it belonged to had ended."""
 
-    def __init__(self, scope_name: str, *, owner: str | None = None):
+    def __init__(self, scope_name: str, *, owner: str | None = None) -> None:
         super().__init__(
             f"{place(scope_name, owner)} was used after the call of `apply` or `init` that it "
             "belongs to had ended; its variables are gone. Return values from `apply`, not "
@@ -425,7 +426,7 @@ class InvalidScopeError(LinnetError):
 class ApplyModuleInvalidMethodError(LinnetError, TypeError):
     """``method=`` is not something that can be called on a module."""
 
-    def __init__(self, method: Any):
+    def __init__(self, method: Any) -> None:
         super().__init__(
             f"method={method!r} cannot be applied to a module. Pass the name of a method as a "
             "string, a method of the class or an instance of it, or a function whose first "
@@ -436,7 +437,7 @@ class ApplyModuleInvalidMethodError(LinnetError, TypeError):
 class JaxTransformError(LinnetError):
     """State was changed inside a JAX transformation that does not know of it."""
 
-    def __init__(self, what: str = "", path: Sequence[Any] = (), owner: str | None = None):
+    def __init__(self, what: str = "", path: Sequence[Any] = (), owner: str | None = None) -> None:
         super().__init__(
             f"{place(path, owner)} {what} inside a JAX transformation (jax.jit, jax.grad, "
             "jax.vmap, jax.lax.scan, jax.checkpoint ...) that was entered inside the module. The "
@@ -449,7 +450,7 @@ class JaxTransformError(LinnetError):
 class LazyInitError(LinnetError):
     """``lazy_init`` met a variable whose initial value depends on the inputs' values."""
 
-    def __init__(self, partial_val: Any, *, path: str = ""):
+    def __init__(self, partial_val: Any, *, path: str = "") -> None:
         which = f"variable {path} " if path else "a variable "
         super().__init__(
             f"lazy_init cannot compute {which}({partial_val}): its initial value depends on the "
@@ -461,7 +462,7 @@ class LazyInitError(LinnetError):
 class PartitioningUnspecifiedError(LinnetError):
     """A variable that was to be stacked or unstacked has no rule for the new axis."""
 
-    def __init__(self, target: Any):
+    def __init__(self, target: Any) -> None:
         super().__init__(
             f"Adding or removing an axis of {target!r} needs the name of that axis: pass "
             "`metadata_params={nn.PARTITION_NAME: 'axis'}` to the transformation, None for an "

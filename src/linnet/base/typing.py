@@ -21,7 +21,7 @@ Path: TypeAlias = tuple[Any, ...]
 PyTree: TypeAlias = Any
 
 PrecisionLike: TypeAlias = (
-    None | str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision]
+    str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision] | None
 )
 PaddingLike: TypeAlias = str | int | Sequence[int | tuple[int, int]]
 LaxPadding: TypeAlias = str | Sequence[tuple[int, int]]

@@ -14,8 +14,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
-import jax
-
 
 def shape_text(value: Any) -> str:
     """Write an array, or what is shaped like one, by its dtype and shape.

@@ -1,6 +1,6 @@
 """The table of a model: one row for each call of a module.
 
-Both façades gather :class:`Row`\\ s in their own way; how they are shown is decided here. A variable
+Each façade gathers its :class:`Row` objects; how they are shown is decided here. A variable
 is counted in exactly one row, that of its module or, where that is not shown, of the nearest
 ancestor that is, so that the rows add up to the model.
 """

@@ -34,13 +34,10 @@ class ClassFacts:
 
 _RESERVED = ("parent", "name")
 
-# Python calls these at times when a module has no place yet, or of its own accord
-_NEVER_WRAPPED = frozenset(
-    "__init__ __new__ __del__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __repr__ __str__ "
-    "__format__ __post_init__ __setattr__ __getattr__ __getattribute__ __delattr__ __dir__ "
-    "__getstate__ __setstate__ __reduce__ __reduce_ex__ __copy__ __deepcopy__ __replace__ "
-    "__init_subclass__ __class_getitem__ __set_name__ __annotate__ __annotate_func__ "
-    "__sizeof__ __instancecheck__ __subclasshook__".split()
+# of Python's own methods those that compute; the others run when a module has no place yet
+_COMPUTING = frozenset(
+    ("__call__", "__getitem__", "__len__", "__iter__", "__contains__")
+    + ("__add__", "__mul__", "__matmul__", "__rshift__", "__or__")
 )
 
 
@@ -90,7 +87,7 @@ def _put_last(cls: type) -> None:
 
 def _wrap_attributes(cls: type, fields: frozenset[str]) -> None:
     for name, value in list(vars(cls).items()):
-        if name in fields or name in _NEVER_WRAPPED:
+        if name in fields or (name.startswith("__") and name not in _COMPUTING):
             continue
         if isinstance(value, property):
             setattr(cls, name, _wrap_property(cls.__name__, name, value))

@@ -13,22 +13,11 @@ from typing import Any
 class _Unset:
     """The default of ``parent``: the module whose method is running."""
 
-    _instance: "_Unset | None" = None
-
-    def __new__(cls) -> "_Unset":
-        # one object, also after a pickle or a copy
-        if cls._instance is None:
-            cls._instance = super().__new__(cls)
-        return cls._instance
-
     def __repr__(self) -> str:
         return "<the module being called>"
 
-    def __hash__(self) -> int:
-        return hash(_Unset)
-
-    def __reduce__(self) -> Any:
-        return (_Unset, ())
+    def __reduce__(self) -> str:
+        return "UNSET"  # one object, also after a pickle or a copy
 
 
 UNSET: Any = _Unset()

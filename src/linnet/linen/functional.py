@@ -73,7 +73,7 @@ def _capture_filter(capture: CaptureIntermediates) -> Callable[[Any, str], bool]
     return capture or None
 
 
-# --- what is passed in -----------------------------------------------------------------------------
+# --- what is passed in -----------------------------------------------------------------------
 
 
 def check_variables(variables: Any) -> None:
@@ -137,7 +137,7 @@ def unbound_method(module: Any, method: Any) -> Callable[..., Any]:
         ApplyModuleInvalidMethodError: it is neither a name nor something to call.
     """
     if method is None:
-        if not hasattr(type(module), "__call__"):
+        if not callable(module):
             raise AttributeError(
                 f"{type(module).__name__!r} object has no attribute '__call__'. Define it, or say "
                 "which method to run: `method='encode'`."
@@ -162,7 +162,7 @@ def _named(bound: Any, name: str) -> Callable[..., Any]:
     return found
 
 
-# --- init without inputs ---------------------------------------------------------------------------
+# --- init without inputs ---------------------------------------------------------------------
 
 
 def run_abstractly(
@@ -208,7 +208,7 @@ def _tracers(tree: dict[str, Any], trace: Any, path: str = "") -> Any:
             yield tree, key, f"{path}/{key}"
 
 
-# --- functions of functions ------------------------------------------------------------------------
+# --- functions of functions ------------------------------------------------------------------
 
 
 def apply(
@@ -232,7 +232,6 @@ def apply(
         ``(result, changed variables)`` if any collection is mutable.
 
     Example:
-
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> double = nn.apply(lambda dense, x: 2 * dense(x), nn.Dense(3))
     >>> variables = nn.Dense(3).init(jax.random.key(0), jnp.ones((1, 2)))
@@ -240,9 +239,7 @@ def apply(
     (1, 3)
     """
 
-    def apply_fn(
-        variables: Mapping[str, Any], *args: Any, rngs: Any = None, **kwargs: Any
-    ) -> Any:
+    def apply_fn(variables: Mapping[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> Any:
         store = store_for_apply(module, variables, rngs, mutable, capture_intermediates)
         result = run(fn, module, store, args, kwargs)
         return (result, store.mutated()) if store.mutable else result
@@ -293,7 +290,6 @@ def init(
         A function ``(rngs, *args, **kwargs)`` that returns the variables.
 
     Example:
-
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> init = nn.init(lambda dense, x: dense(x), nn.Dense(3))
     >>> jax.tree.map(jnp.shape, init(jax.random.key(0), jnp.ones((1, 2))))

@@ -30,7 +30,7 @@ _NOWRAP = "nowrap"
 _WRAPPED = "_linnet_wrapped"
 
 
-# --- decorators ------------------------------------------------------------------------------------
+# --- decorators ------------------------------------------------------------------------------
 
 
 def compact(fun: F) -> F:
@@ -39,7 +39,6 @@ def compact(fun: F) -> F:
     Submodules without a name are numbered by class in order of creation: ``Dense_0``, ``Dense_1``.
 
     Example:
-
     >>> import linnet.linen as nn
     >>> class MLP(nn.Module):
     ...     @nn.compact
@@ -57,7 +56,6 @@ def nowrap(fun: F) -> F:
     is not run before it.
 
     Example:
-
     >>> import linnet.linen as nn
     >>> class Model(nn.Module):
     ...     @nn.nowrap
@@ -76,7 +74,7 @@ def is_compact(fun: Any) -> bool:
     return bool(getattr(fun, _COMPACT, False))
 
 
-# --- interceptors ----------------------------------------------------------------------------------
+# --- interceptors ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +120,6 @@ def intercept_methods(interceptor: Interceptor) -> Iterator[None]:
             and the result of ``next_fun(*args, **kwargs)``, or not call it at all.
 
     Example:
-
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> def doubled(next_fun, args, kwargs, context):
     ...     return 2 * next_fun(*args, **kwargs)
@@ -150,14 +147,12 @@ def _run_intercepted(
     def after(interceptors: tuple[Any, ...]) -> Callable[..., Any]:
         if not interceptors:
             return orig
-        return lambda *args, **kwargs: interceptors[0](
-            after(interceptors[1:]), args, kwargs, about
-        )
+        return lambda *args, **kwargs: interceptors[0](after(interceptors[1:]), args, kwargs, about)
 
     return after(context.interceptors)(*args, **kwargs)
 
 
-# --- the wrapper -----------------------------------------------------------------------------------
+# --- the wrapper -----------------------------------------------------------------------------
 
 
 def wrap_method(name: str, fun: Callable[..., Any]) -> Callable[..., Any]:
@@ -242,7 +237,7 @@ def _profile_name(module: ModuleStructure, method: str) -> str:
     return own if method == "__call__" else f"{own}.{method}"
 
 
-# --- notes on exceptions ---------------------------------------------------------------------------
+# --- notes on exceptions ---------------------------------------------------------------------
 
 
 def _note(error: Exception, module: ModuleStructure, method: str, args: Any, kwargs: Any) -> None:

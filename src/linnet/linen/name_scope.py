@@ -43,7 +43,6 @@ def compact_name_scope(fun: F) -> F:
     number of such methods.
 
     Example:
-
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> class Model(nn.Module):
     ...     @nn.compact
@@ -67,7 +66,7 @@ def compact_name_scope(fun: F) -> F:
     return scoped  # type: ignore[return-value]
 
 
-# --- names for profilers ---------------------------------------------------------------------------
+# --- names for profilers ---------------------------------------------------------------------
 
 
 def enable_named_call() -> None:
@@ -80,7 +79,7 @@ def disable_named_call() -> None:
     config.update("flax_profile", False)
 
 
-def override_named_call(enable: bool = True) -> Any:  # noqa: FBT001, FBT002
+def override_named_call(enable: bool = True) -> Any:
     """Return a context in which calls of modules are named, or are not.
 
     >>> with override_named_call(False):
@@ -89,7 +88,7 @@ def override_named_call(enable: bool = True) -> Any:  # noqa: FBT001, FBT002
     return config.temp_flip_flag("flax_profile", enable)
 
 
-def named_call(class_fn: F, force: bool = True) -> F:  # noqa: FBT001, FBT002
+def named_call(class_fn: F, force: bool = True) -> F:
     """Give the calls of a method a name in profiles and compiled programs.
 
     Methods of modules have one already; with ``force`` this one keeps it while

@@ -20,23 +20,22 @@ Three invariants:
   outside, traces the call with abstract inputs, and finds the variables made with real values.
 """
 
-import functools
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 import jax
 
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
 from linnet.base.typing import PRNGKey
+from linnet.linen.shapes import shapes_made
 from linnet.state import kinds
 from linnet.state.filters import CollectionFilter, InCollections, collections_of
 from linnet.state.metadata import is_axis_metadata, replace_boxed, unbox
 from linnet.state.streams import draw_at
-from linnet.tree.frozen_dict import FrozenDict, freeze
+from linnet.tree.frozen_dict import freeze
 
 T = TypeVar("T")
 
@@ -68,7 +67,7 @@ class Store:
         *,
         initializing: bool = False,
         capture: Callable[[Any, str], bool] | None = None,
-    ):
+    ) -> None:
         self.mutable: InCollections = collections_of(mutable)
         self.given = variables
         self.tree: dict[str, dict[str, Any]] = {
@@ -106,7 +105,7 @@ _HERE = nullcontext()
 
 def thaw(tree: Any) -> Any:
     """Copy nested mappings into plain dictionaries; values stay the same objects."""
-    if isinstance(tree, dict | FrozenDict) or isinstance(tree, Mapping):
+    if isinstance(tree, Mapping):
         return {key: thaw(value) for key, value in tree.items()}
     return tree
 
@@ -126,7 +125,7 @@ class Scope:
         "store",
     )
 
-    def __init__(self, store: Store, parent: "Scope | None", name: str):
+    def __init__(self, store: Store, parent: "Scope | None", name: str) -> None:
         self.store = store
         self.parent = parent
         self.name = name
@@ -174,7 +173,7 @@ class Scope:
         """Whether the call that this scope belongs to has ended."""
         return not self.store.open
 
-    # --- names -------------------------------------------------------------------------------------
+    # --- names -------------------------------------------------------------------------------
 
     def name_taken(self, name: str, col: str | None) -> bool:
         """Tell whether ``name`` would collide in collection ``col``; ``None`` for a submodule."""
@@ -185,7 +184,7 @@ class Scope:
         """Use up a name in a collection, or for a submodule."""
         self.names.setdefault(name, set()).add(col)
 
-    # --- reading and writing -----------------------------------------------------------------------
+    # --- reading and writing -----------------------------------------------------------------
 
     def collection(self, col: str) -> Mapping[str, Any]:
         """Return the variables of a collection at this path; read only."""
@@ -263,7 +262,7 @@ class Scope:
         if not self.store.open:
             raise errors.InvalidScopeError(self.path_text, owner=self.owner)
 
-    # --- streams -----------------------------------------------------------------------------------
+    # --- streams -----------------------------------------------------------------------------
 
     def has_rng(self, name: str) -> bool:
         """Tell whether a key was passed for a stream."""
@@ -284,10 +283,15 @@ class Scope:
         with self.store.level():
             return draw_at(keys[stream], (*self.path, count))
 
-    # --- declaring variables -----------------------------------------------------------------------
+    # --- declaring variables -----------------------------------------------------------------
 
     def param(
-        self, name: str, init_fn: Callable[..., T], *init_args: Any, unbox: bool = True, **kwargs: Any
+        self,
+        name: str,
+        init_fn: Callable[..., T],
+        *init_args: Any,
+        unbox: bool = True,
+        **kwargs: Any,
     ) -> T:
         """Return a parameter, made by ``init_fn(key, ...)`` if it does not exist yet.
 
@@ -311,8 +315,10 @@ class Scope:
     def _check_shapes(
         self, name: str, value: Any, init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        expected = _abstract(init_fn, args, kwargs)
-        found = jax.tree.leaves(value) if is_axis_metadata(value) or not _is_array(value) else (value,)
+        expected = shapes_made(init_fn, args, kwargs)
+        found = (
+            jax.tree.leaves(value) if is_axis_metadata(value) or not _is_array(value) else (value,)
+        )
         for given, shape in zip(found, expected, strict=False):
             if getattr(given, "shape", shape) != shape:
                 raise errors.ScopeParamShapeError(
@@ -404,7 +410,7 @@ class Variable(Generic[T]):
     __slots__ = ("collection", "name", "scope", "unbox")
     __hash__: ClassVar[Any] = object.__hash__
 
-    def __init__(self, scope: Scope, collection: str, name: str, unbox: bool = True):  # noqa: FBT001, FBT002
+    def __init__(self, scope: Scope, collection: str, name: str, unbox: bool = True) -> None:
         self.scope = scope
         self.collection = collection
         self.name = name
@@ -442,35 +448,6 @@ def _is_array(value: Any) -> bool:
 def _unboxed(value: Any) -> Any:
     # almost every variable is a plain array, which needs no walk through a tree
     return value if _is_array(value) else unbox(value)
-
-
-# --- the shapes that initializers give --------------------------------------------------------------
-
-Shapes = tuple[tuple[int, ...], ...]
-
-# A call of `apply` asks for the shapes of each parameter. Layers ask with hashable arguments, so
-# that each answer is computed once; it lives as long as the initializer that it belongs to.
-_known_shapes: "WeakKeyDictionary[Any, dict[Hashable, Shapes]]" = WeakKeyDictionary()
-
-
-def _abstract(init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shapes:
-    """Return the shapes of what ``init_fn(key, *args, **kwargs)`` makes, leaf by leaf."""
-    asked = (args, *kwargs.items()) if kwargs else args
-    try:
-        return _known_shapes[init_fn][asked]
-    except (KeyError, TypeError):  # not asked before, or not hashable
-        pass
-    value = jax.eval_shape(lambda key: init_fn(key, *args, **kwargs), _some_key())
-    shapes = tuple(getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(value))
-    with suppress(TypeError):
-        _known_shapes.setdefault(init_fn, {})[asked] = shapes
-    return shapes
-
-
-@functools.cache
-def _some_key() -> PRNGKey:
-    with jax.ensure_compile_time_eval():
-        return jax.random.key(0)
 
 
 def _no_stream(name: str, scope: Scope, have: list[str]) -> str:

@@ -24,7 +24,7 @@ method stands in ``methods.py``, what is computed once for a class in ``classes.
 
 import dataclasses
 import types
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import jax
 import numpy as np
@@ -103,13 +103,13 @@ class ModuleStructure:
         return sorted({*super().__dir__(), *self.__dict__})
 
     def clone(
-        self: M,
+        self,
         *,
         parent: "Scope | ModuleStructure | None" = None,
         _deep_clone: bool = False,
         _reset_names: bool = False,
         **updates: Any,
-    ) -> M:
+    ) -> Self:
         """Create a copy of this module with the same fields.
 
         Args:
@@ -129,7 +129,7 @@ class ModuleStructure:
         return type(self)(**{**fields, **updates, "parent": parent})
 
 
-# --- binding ---------------------------------------------------------------------------------------
+# --- binding ---------------------------------------------------------------------------------
 
 
 def _join(child: ModuleStructure, parent: ModuleStructure) -> None:
@@ -183,9 +183,7 @@ def reserve(module: ModuleStructure, name: str, col: str | None, what: str) -> N
     if scope.name_taken(name, col):
         uses = scope.names[name]
         by = "a submodule" if None in uses else f"a variable of {errors.listing(sorted(uses))}"
-        raise errors.NameInUseError(
-            what, name, type(module).__name__, path=scope.path, taken_by=by
-        )
+        raise errors.NameInUseError(what, name, type(module).__name__, path=scope.path, taken_by=by)
     scope.reserve(name, col)
     if state.in_compact and not state.in_setup:
         state.reserved.append((name, col))
@@ -204,12 +202,12 @@ def _bind(module: ModuleStructure, scope: Scope) -> None:
             fields[name] = adopt(module, name, value)
 
 
-def rebind(module: ModuleStructure, scope: Scope) -> None:
+def _rebind(module: ModuleStructure, scope: Scope) -> None:
     """Move a bound module, with its submodules, to another scope of the same model."""
     module.__dict__["scope"] = scope
     for name, child in module._state.children.items():
         scope.reserve(name, None)
-        rebind(child, scope.push(name))
+        _rebind(child, scope.push(name))
 
 
 def transplant(module: M, store: Store) -> M:
@@ -234,6 +232,39 @@ def transplant(module: M, store: Store) -> M:
     return move(module)
 
 
+def share_scope(module: ModuleStructure, other: ModuleStructure, /) -> None:
+    """Let two modules have one scope: one path, one set of variables.
+
+    Called in ``setup``. If ``other`` is a submodule of ``module``, it moves up into the scope of
+    ``module``, and its name disappears from the paths; otherwise ``module`` moves into the scope of
+    ``other``.
+
+    Raises:
+        CallShareScopeOnUnboundModuleError: one of them is not bound.
+
+    >>> import jax, jax.numpy as jnp, linnet.linen as nn
+    >>> class WithBias(nn.Module):
+    ...     inner: nn.Module
+    ...     def setup(self):
+    ...         nn.share_scope(self, self.inner)
+    ...     @nn.compact
+    ...     def __call__(self, x):
+    ...         return self.inner(x) + self.param("extra", nn.initializers.zeros, ())
+    >>> model = WithBias(nn.Dense(2))
+    >>> sorted(model.init(jax.random.key(0), jnp.ones((1, 3)))["params"])
+    ['bias', 'extra', 'kernel']
+    """
+    for each in (module, other):
+        if each.scope is None:
+            raise errors.CallShareScopeOnUnboundModuleError(type(each).__name__)
+    own, theirs = module.scope, other.scope
+    if theirs.path[: len(own.path)] == own.path:
+        own.names.pop(theirs.name, None)
+        _rebind(other, own)
+    else:
+        _rebind(module, theirs)
+
+
 def run_setup(module: ModuleStructure) -> None:
     """Run ``setup``, unless it has run already."""
     state = module._state
@@ -250,7 +281,7 @@ def run_setup(module: ModuleStructure) -> None:
         state.in_setup = False
 
 
-# --- adoption --------------------------------------------------------------------------------------
+# --- adoption --------------------------------------------------------------------------------
 
 # values of these types hold no modules; what is learnt at run time joins them
 _PLAIN: set[type] = {

@@ -136,7 +136,6 @@ def tabulate(
         A function ``(*args, **kwargs)`` that returns the table as text.
 
     Example:
-
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> table = nn.tabulate(nn.Dense(3), jax.random.key(0), console_kwargs={"width": 80})
     >>> "kernel: float32[2,3]" in table(jnp.ones((1, 2)))
@@ -207,7 +206,8 @@ def _below(
 ) -> dict[str, Any]:
     """Return the variables below a path, by collection, without those of ``others`` below it."""
     found: dict[str, Any] = {}
-    for col, tree in variables.items():
+    for col, collection in variables.items():
+        tree = collection
         for key in path:
             tree = tree.get(key, {}) if isinstance(tree, dict) else {}
         if kept := _without(tree, path, others):
@@ -222,10 +222,10 @@ def _without(tree: dict[str, Any], path: tuple[str, ...], others: set[tuple[str,
         if inner in others:
             continue
         if isinstance(value, dict) and any(other[: len(inner)] == inner for other in others):
-            value = _without(value, inner, others)
-            if not value:
-                continue
-        kept[key] = value
+            if below := _without(value, inner, others):
+                kept[key] = below
+        else:
+            kept[key] = value
     return kept
 
 

@@ -6,8 +6,8 @@ A filter is a predicate over ``(path, variable)``. Two spellings lead to it.
 (everything), ``None`` or ``False`` (nothing), a callable, a list or tuple (any of these), and the
 combinations :class:`All`, :class:`Any`, :class:`Not`. :func:`to_predicate` reads this spelling.
 
-*Linen* spells a filter by where a variable lives: its collection, the first key of its path. ``True``
-and ``False``, a name, a list or set of names, and :class:`DenyList` (all but these).
+*Linen* spells a filter by where a variable lives: its collection, the first key of its path.
+``True`` and ``False``, a name, a list or set of names, and :class:`DenyList` (all but these).
 :func:`collections_of` reads this spelling into :class:`InCollections`, a set of names or the
 complement of one, and so closed under union, intersection and difference. ``InCollections`` is a
 predicate like any other: it can stand inside ``All``, ``Any`` and ``Not``.
@@ -17,7 +17,8 @@ Everything here is frozen, hashable and compares by value, so a filter can be a 
 
 import builtins
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import EllipsisType
 from typing import Any as AnyValue
 from typing import TypeAlias, cast
@@ -28,7 +29,7 @@ from linnet.base.typing import Path
 Predicate: TypeAlias = Callable[[Path, AnyValue], bool]
 
 
-# --- predicates ------------------------------------------------------------------------------------
+# --- predicates ---------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Everything:
     """Matches every variable. Spelled ``...`` or ``True``."""
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return True
 
 
@@ -44,6 +46,7 @@ class Nothing:
     """Matches no variable. Spelled ``None`` or ``False``."""
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return False
 
 
@@ -54,6 +57,7 @@ class OfType:
     type: builtins.type
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return isinstance(value, self.type)
 
 
@@ -64,6 +68,7 @@ class WithTag:
     tag: str
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return getattr(value, "tag", None) == self.tag
 
 
@@ -75,6 +80,7 @@ class PathContains:
     exact: bool = True
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         if self.exact:
             return self.key in path
         return any(str(self.key) in str(part) for part in path)
@@ -86,10 +92,11 @@ class PathIn:
 
     paths: frozenset[Path]
 
-    def __init__(self, *paths: Path):
+    def __init__(self, *paths: Path) -> None:
         object.__setattr__(self, "paths", frozenset(paths))
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return path in self.paths
 
 
@@ -99,10 +106,11 @@ class All:
 
     predicates: tuple[Predicate, ...]
 
-    def __init__(self, *filters: AnyValue):
+    def __init__(self, *filters: AnyValue) -> None:
         object.__setattr__(self, "predicates", tuple(map(to_predicate, filters)))
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return all(predicate(path, value) for predicate in self.predicates)
 
 
@@ -112,10 +120,11 @@ class Any:
 
     predicates: tuple[Predicate, ...]
 
-    def __init__(self, *filters: AnyValue):
+    def __init__(self, *filters: AnyValue) -> None:
         object.__setattr__(self, "predicates", tuple(map(to_predicate, filters)))
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return any(predicate(path, value) for predicate in self.predicates)
 
 
@@ -125,10 +134,11 @@ class Not:
 
     predicate: Predicate
 
-    def __init__(self, filter_like: AnyValue, /):
+    def __init__(self, filter_like: AnyValue, /) -> None:
         object.__setattr__(self, "predicate", to_predicate(filter_like))
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return not self.predicate(path, value)
 
 
@@ -172,7 +182,7 @@ def to_predicate(filter_like: Filter) -> Predicate:
     )
 
 
-# --- Linen's spelling ------------------------------------------------------------------------------
+# --- Linen's spelling ---------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, eq=True)
@@ -196,6 +206,7 @@ class InCollections:
         return (collection in self.names) is not self.complement
 
     def __call__(self, path: Path, value: AnyValue) -> bool:
+        """Tell whether the variable matches."""
         return path[0] in self
 
     def __invert__(self) -> "InCollections":
@@ -255,7 +266,7 @@ def collections_of(filter_like: CollectionFilter) -> InCollections:
         return ~collections_of(filter_like.deny)
     if isinstance(filter_like, InCollections):
         return filter_like
-    if isinstance(filter_like, Sequence | Set | Mapping) or _is_view(filter_like):
+    if isinstance(filter_like, Sequence | AbstractSet | Mapping) or _is_view(filter_like):
         names = frozenset(cast("Iterable[AnyValue]", filter_like))
         if all(isinstance(name, str) for name in names):
             return InCollections(names)

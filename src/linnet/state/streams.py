@@ -32,7 +32,7 @@ fold_in = jax.jit(jax.random.fold_in)
 
 
 @functools.lru_cache(maxsize=65536)
-def _number_of(place: tuple[str | int, ...], separator: bool) -> np.uint32:  # noqa: FBT001
+def _number_of(place: tuple[str | int, ...], separator: bool) -> np.uint32:
     """Hash a place in a model to 32 bits."""
     digest = hashlib.sha1(usedforsecurity=False)
     for item in place:
