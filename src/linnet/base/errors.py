@@ -19,6 +19,10 @@ class LinnetError(Exception):
     """The root of Linnet's errors."""
 
 
+class LinnetWarning(UserWarning):
+    """The root of Linnet's warnings: what runs, but hardly as it was meant."""
+
+
 # --- words that several messages share ---------------------------------------------------------
 
 
@@ -55,7 +59,11 @@ def near(name: str, names: Iterable[str]) -> str:
 # --- variables and collections ------------------------------------------------------------------
 
 
-class ScopeCollectionNotFound(LinnetError):  # noqa: N818
+class MisfitError(LinnetError):
+    """The variables passed to ``apply`` are not those of the model."""
+
+
+class ScopeCollectionNotFound(MisfitError):  # noqa: N818
     """A variable was read from a collection that was not passed to ``apply``."""
 
     def __init__(
@@ -77,7 +85,7 @@ class ScopeCollectionNotFound(LinnetError):  # noqa: N818
         )
 
 
-class ScopeParamNotFoundError(LinnetError):
+class ScopeParamNotFoundError(MisfitError):
     """A parameter is missing from the parameters that were passed to ``apply``."""
 
     def __init__(
@@ -98,7 +106,7 @@ class ScopeParamNotFoundError(LinnetError):
         )
 
 
-class ScopeVariableNotFoundError(LinnetError):
+class ScopeVariableNotFoundError(MisfitError):
     """A variable is missing from a collection that may not be changed, so it cannot be made."""
 
     def __init__(
@@ -119,7 +127,7 @@ class ScopeVariableNotFoundError(LinnetError):
         )
 
 
-class ScopeParamShapeError(LinnetError):
+class ScopeParamShapeError(MisfitError):
     """A parameter that was passed has another shape than its initializer would give it."""
 
     def __init__(
@@ -472,6 +480,17 @@ class PartitioningUnspecifiedError(LinnetError):
 
 class KindError(LinnetError, ValueError):
     """A kind of variable was registered twice, or asked for under a name nobody registered."""
+
+
+def differentiated_state(col: str) -> str:
+    """Word the warning that a collection which is not trained is differentiated."""
+    return (
+        f"Collection {col!r} is updated by this call of apply, and is differentiated at the same "
+        "time. An optimizer that was given all variables would train it like a parameter. "
+        'Differentiate with respect to `variables["params"]`, initialise the optimizer with '
+        '`tx.init(variables["params"])`, and carry the other collections along: '
+        f'`loss_fn(params, {col})` calls `model.apply({{"params": params, {col!r}: {col}}}, ...)`.'
+    )
 
 
 def _short(value: Any, limit: int = 60) -> str:

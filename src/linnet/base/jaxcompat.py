@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 from jax._src import core, source_info_util, traceback_util
+from jax._src.interpreters import ad
 
 
 def register_exclusion(path: str) -> None:
@@ -87,3 +88,10 @@ def evaluate_known(closed_jaxpr: Any, unknown: int) -> list[Any]:
         next(values) if ok else jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype)
         for v, ok in zip(jaxpr.outvars, known, strict=True)
     ]
+
+
+def differentiating_trace(value: Any) -> Any:
+    """Returns the trace of ``jax.grad`` and its kin that a value belongs to, ``None`` if it is no
+    input or result of one.
+    """
+    return value._trace if isinstance(value, ad.LinearizeTracer | ad.JVPTracer) else None

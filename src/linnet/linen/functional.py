@@ -16,7 +16,9 @@ from linnet.base import errors, jaxcompat
 from linnet.base.traceback import hide_internal_frames
 from linnet.base.typing import PRNGKey
 from linnet.linen.methods import describe
+from linnet.linen.misfit import explain
 from linnet.linen.scope import Store
+from linnet.linen.trained import check_differentiated
 from linnet.state.filters import CollectionFilter, DenyList, union_filters
 from linnet.state.streams import is_key
 
@@ -38,6 +40,8 @@ def run(
     try:
         return fn(module.clone(parent=store.root), *args, **kwargs)
     except Exception as error:
+        if isinstance(error, errors.MisfitError) and not store.initializing:
+            explain(error, fn, module, store, args, kwargs)
         hide_internal_frames(error)
         raise
     finally:
@@ -54,7 +58,10 @@ def store_for_apply(
     """Make the store of a call of ``apply``, after a look at what was passed."""
     check_variables(variables)
     keys = {} if rngs is None else check_keys(rngs, module, "apply")
-    return Store(variables, keys, mutable, capture=_capture_filter(capture))
+    store = Store(variables, keys, mutable, capture=_capture_filter(capture))
+    if store.tree:
+        check_differentiated(variables, store.mutable)
+    return store
 
 
 def store_for_init(
