@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import flax.linen
 import pytest
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "digits.py"
@@ -132,3 +133,16 @@ def test_table_and_accuracy(digits, tmp_path, capfd):
     assert history[-1]["test"] >= digits.TARGET
     assert "of 360 held-out digits right" in shown
     assert "28,160" in shown  # examples seen, as the model's own buffer counted them
+
+
+def test_same_history_under_flax(uninterrupted, tmp_path, monkeypatch):
+    """The same program on Flax goes through the same losses, to 1e-4 relative, and accuracies."""
+    monkeypatch.setitem(sys.modules, "linnet.linen", flax.linen)
+    monkeypatch.setattr("linnet.linen", flax.linen)
+    spec = importlib.util.spec_from_file_location("digits_on_flax", PROGRAM)
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    assert reference.nn is flax.linen
+    history = reference.main([*SUBSET, "--out", str(tmp_path)])
+    for ours, theirs in zip(uninterrupted[1], history, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
