@@ -56,14 +56,18 @@ def test_any_number_of_batch_axes(shape):
     assert_close(attention.dot_product_attention(*qkv), fnn.dot_product_attention(*qkv))
 
 
-def test_values_of_given_weights():
-    """Weights and values separately make the whole."""
+def test_softmax_comes_along():
+    """Asked for, the weights before dropout are returned too."""
     query, key, value = QKV
-    weights = attention.dot_product_attention_weights(query, key)
-    assert_close(
-        attention.attend_values(weights, value),
-        attention.dot_product_attention(query, key, value),
+    dropout = {"dropout_rate": 0.5, "dropout_rng": jax.random.key(0)}
+    softmax = attention.dot_product_attention_weights(query, key)
+    outputs, first = attention.dot_product_attention(*QKV, **dropout, return_softmax=True)
+    weights, second = attention.dot_product_attention_weights(
+        query, key, **dropout, return_softmax=True
     )
+    assert_close(first, softmax)
+    assert_close(second, softmax)
+    assert_close(outputs, jnp.einsum("bhqk,bkhd->bqhd", weights, value))
 
 
 @pytest.mark.parametrize("dropout", [False, True])

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike, PRNGKey
-from linnet.linen.linear import DenseGeneral, default_kernel_init
+from linnet.linen.dense import DenseGeneral, default_kernel_init
 from linnet.linen.module import Module, compact, merge_param
 from linnet.linen.normalization import LayerNorm
 from linnet.ops import attention
@@ -50,7 +50,7 @@ def dot_product_attention_weights(
       deterministic: drop nothing.
       dtype: dtype of the computation; ``None`` promotes from the arguments.
       precision: as in ``jax.numpy.einsum``.
-      module: sows the weights as ``attention_weights`` in the collection ``intermediates``.
+      module: sows the weights before dropout as ``attention_weights`` in ``intermediates``.
       force_fp32_for_softmax: compute the softmax in float32.
       einsum_dot_general: in the place of the ``dot_general`` inside einsum.
       einsum: in the place of ``jax.numpy.einsum``.
@@ -73,9 +73,12 @@ def dot_product_attention_weights(
     if active:
         settings |= {"dropout_rate": dropout_rate, "broadcast_dropout": broadcast_dropout}
     rng = dropout_rng if active else None
-    weights = attention.dot_product_attention_weights(query, key, bias, mask, rng, **settings)
-    if module is not None:
-        module.sow("intermediates", "attention_weights", weights)
+    if module is None:
+        return attention.dot_product_attention_weights(query, key, bias, mask, rng, **settings)
+    weights, softmax = attention.dot_product_attention_weights(
+        query, key, bias, mask, rng, return_softmax=True, **settings
+    )
+    module.sow("intermediates", "attention_weights", softmax)
     return weights
 
 
@@ -115,7 +118,7 @@ def dot_product_attention(
       deterministic: drop nothing.
       dtype: dtype of the computation; ``None`` promotes from the arguments.
       precision: as in ``jax.numpy.einsum``.
-      module: sows the weights as ``attention_weights`` in the collection ``intermediates``.
+      module: sows the weights before dropout as ``attention_weights`` in ``intermediates``.
       force_fp32_for_softmax: compute the softmax in float32.
       einsum_dot_general: in the place of the ``dot_general`` inside einsum.
       qk_attn_weights_einsum: in the place of the einsum of query and key.
@@ -144,10 +147,10 @@ def dot_product_attention(
     }
     if module is None:
         return attention.dot_product_attention(query, key, value, bias, mask, rng, **settings)
-    outputs, weights = attention.attention_with_weights(
-        query, key, value, bias, mask, rng, **settings
+    outputs, softmax = attention.dot_product_attention(
+        query, key, value, bias, mask, rng, return_softmax=True, **settings
     )
-    module.sow("intermediates", "attention_weights", weights)
+    module.sow("intermediates", "attention_weights", softmax)
     return outputs
 
 

@@ -305,7 +305,7 @@ class GroupNorm(Module):
         features = x.shape[-1]
         groups = self._count_groups(features)
         if self.reduction_axes is None:
-            axes = tuple(range(1, x.ndim - 1)) + (x.ndim - 1,)
+            axes = (*range(1, x.ndim - 1), x.ndim - 1)
         else:
             axes = tuple(sorted(from_front(self.reduction_axes, x.ndim)))
         if axes[-1] != x.ndim - 1:
@@ -327,17 +327,17 @@ class GroupNorm(Module):
                 "says how the features divide. Write GroupNorm(num_groups=8), or "
                 "GroupNorm(num_groups=None, group_size=16)."
             )
-        if groups is None:
+        if size is not None:
             if size <= 0 or features % size:
                 raise ValueError(
                     f"group_size={size} does not divide the {features} features of the inputs. "
                     f"Use a divisor of {features}."
                 )
             return features // size
-        if groups <= 0 or features % groups:
+        if not groups or groups < 0 or features % groups:
             raise ValueError(
                 f"num_groups={groups} does not divide the {features} features of the inputs. Use "
-                f"a divisor of {features}: GroupNorm(num_groups={_nearest(groups, features)})."
+                f"a divisor of {features}: GroupNorm(num_groups={_nearest(groups or 1, features)})."
             )
         return groups
 

@@ -7,6 +7,7 @@ and values than of queries (grouped queries, Ainslie et al. 2023, arXiv:2305.132
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,15 +53,12 @@ def _weights(
     key: Array,
     bias: Array | None,
     mask: Array | None,
-    dropout_rng: PRNGKey | None,
     *,
-    broadcast_dropout: bool,
-    dropout_rate: float,
     is_causal: bool,
     force_fp32_for_softmax: bool,
     einsum: Einsum,
 ) -> Array:
-    """Do what ``dot_product_attention_weights`` says, the dtypes already equal."""
+    """Compute the weights before dropout, the dtypes already equal."""
     dtype = query.dtype
     query = query / jnp.sqrt(query.shape[-1]).astype(dtype)
     heads, kv_heads = query.shape[-2], key.shape[-2]
@@ -82,19 +80,29 @@ def _weights(
         weights = jax.nn.softmax(scores.astype(jnp.float32))
     else:
         weights = jax.nn.softmax(scores).astype(dtype)
-    if dropout_rate == 0.0:
+    return weights
+
+
+def _drop(
+    weights: Array,
+    rng: PRNGKey | None,
+    *,
+    rate: float,
+    broadcast: bool,
+    dtype: Dtype,
+) -> Array:
+    """Drop weights at random."""
+    if rate == 0.0:
         return weights
-    if dropout_rng is None:
+    if rng is None:
         raise ValueError(
-            f"Attention with dropout_rate={dropout_rate} draws at random, but dropout_rng is None. "
+            f"Attention with dropout_rate={rate} draws at random, but dropout_rng is None. "
             "Pass dropout_rng=jax.random.key(seed), or deterministic=True for no dropout."
         )
-    shape = weights.shape
-    if broadcast_dropout:
-        # one decision for all of the batch and all heads
-        shape = (1,) * (weights.ndim - 2) + weights.shape[-2:]
-    keep = random.bernoulli(dropout_rng, 1.0 - dropout_rate, shape)
-    return weights * (keep.astype(dtype) / jnp.asarray(1.0 - dropout_rate, dtype))
+    # when broadcast, one decision for all of the batch and all heads
+    lead = (1,) * (weights.ndim - 2) if broadcast else weights.shape[:-2]
+    keep = random.bernoulli(rng, 1.0 - rate, (*lead, *weights.shape[-2:]))
+    return weights * (keep.astype(dtype) / jnp.asarray(1.0 - rate, dtype))
 
 
 def _weighted_values(weights: Array, value: Array, einsum: Einsum) -> Array:
@@ -127,6 +135,7 @@ def _einsum(
         "dtype",
         "precision",
         "force_fp32_for_softmax",
+        "return_softmax",
     ],
     hooks=["einsum_dot_general", "einsum", "promote_dtype"],
 )
@@ -144,10 +153,11 @@ def dot_product_attention_weights(
     dtype: Dtype | None = None,
     precision: PrecisionLike = None,
     force_fp32_for_softmax: bool = False,
+    return_softmax: bool = False,
     einsum_dot_general: DotGeneral | None = None,
     einsum: Einsum | None = None,
     promote_dtype: PromoteDtype | None = None,
-) -> Array:
+) -> Any:
     """Compute how much each query attends to each key (Vaswani et al. 2017, arXiv:1706.03762).
 
     ``weights = softmax(query @ key / sqrt(depth) + bias)``, over the keys that the mask allows
@@ -169,6 +179,7 @@ def dot_product_attention_weights(
       dtype: dtype of the computation; ``None`` promotes from query and key.
       precision: as in ``jax.numpy.einsum``.
       force_fp32_for_softmax: compute the softmax in float32, and what follows.
+      return_softmax: return also the weights before dropout.
       einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
       einsum: hook in the place of ``jax.numpy.einsum``.
       promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
@@ -185,48 +196,23 @@ def dot_product_attention_weights(
     """
     query, key = (promote_dtype or dtypes.promote_dtype)(query, key, dtype=dtype)
     _check(query, key)
-    return _weights(
+    softmax = _weights(
         query,
         key,
         bias,
         mask,
-        dropout_rng,
-        broadcast_dropout=broadcast_dropout,
-        dropout_rate=0.0 if deterministic else dropout_rate,
         is_causal=is_causal,
         force_fp32_for_softmax=force_fp32_for_softmax,
         einsum=_einsum(einsum, precision, einsum_dot_general),
     )
-
-
-@op(static=["precision"], hooks=["einsum_dot_general", "einsum"])
-def attend_values(
-    weights: Array,
-    value: Array,
-    *,
-    precision: PrecisionLike = None,
-    einsum_dot_general: DotGeneral | None = None,
-    einsum: Einsum | None = None,
-) -> Array:
-    """Take the mean of the values under given weights.
-
-    Shapes:
-      weights: ``(*batch, heads, queries, keys)``; value: ``(*batch, keys, kv_heads, depth)``.
-
-    Args:
-      weights: how much each query attends to each key.
-      value: what is averaged.
-      precision: as in ``jax.numpy.einsum``.
-      einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
-      einsum: hook in the place of ``jax.numpy.einsum``.
-
-    Returns:
-      Array of shape ``(*batch, queries, heads, depth)``.
-
-    >>> attend_values(jnp.full((1, 1, 1, 2), 0.5), jnp.array([[[[2.0]], [[4.0]]]])).tolist()
-    [[[[3.0]]]]
-    """
-    return _weighted_values(weights, value, _einsum(einsum, precision, einsum_dot_general))
+    weights = _drop(
+        softmax,
+        dropout_rng,
+        rate=0.0 if deterministic else dropout_rate,
+        broadcast=broadcast_dropout,
+        dtype=query.dtype,
+    )
+    return (weights, softmax) if return_softmax else weights
 
 
 @op(
@@ -238,6 +224,7 @@ def attend_values(
         "dtype",
         "precision",
         "force_fp32_for_softmax",
+        "return_softmax",
         "fused",
     ],
     hooks=[
@@ -262,12 +249,13 @@ def dot_product_attention(
     dtype: Dtype | None = None,
     precision: PrecisionLike = None,
     force_fp32_for_softmax: bool = False,
+    return_softmax: bool = False,
     fused: bool = False,
     einsum_dot_general: DotGeneral | None = None,
     qk_attn_weights_einsum: Einsum | None = None,
     attn_weights_value_einsum: Einsum | None = None,
     promote_dtype: PromoteDtype | None = None,
-) -> Array:
+) -> Any:
     """Let each query take a mean of the values (Vaswani et al. 2017, arXiv:1706.03762).
 
     ``outputs = softmax(query @ key / sqrt(depth) + bias) @ value``
@@ -291,6 +279,7 @@ def dot_product_attention(
       dtype: dtype of the computation; ``None`` promotes from query, key and value.
       precision: as in ``jax.numpy.einsum``.
       force_fp32_for_softmax: compute the softmax in float32, and what follows.
+      return_softmax: return also the weights before dropout.
       fused: use ``jax.nn.dot_product_attention``, which never forms all the weights where the
         device has a kernel for it; without dropout only.
       einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
@@ -325,22 +314,21 @@ def dot_product_attention(
     query, key, value = (promote_dtype or dtypes.promote_dtype)(query, key, value, dtype=dtype)
     _check(query, key, value)
     rate = 0.0 if deterministic else dropout_rate
-    if fused:
+    if fused and not return_softmax:
         return _fused(query, key, value, bias, mask, is_causal, rate)
-    weights = _weights(
+    softmax = _weights(
         query,
         key,
         bias,
         mask,
-        dropout_rng,
-        broadcast_dropout=broadcast_dropout,
-        dropout_rate=rate,
         is_causal=is_causal,
         force_fp32_for_softmax=force_fp32_for_softmax,
         einsum=_einsum(qk_attn_weights_einsum, precision, einsum_dot_general),
     )
+    weights = _drop(softmax, dropout_rng, rate=rate, broadcast=broadcast_dropout, dtype=query.dtype)
     second = _einsum(attn_weights_value_einsum, precision, einsum_dot_general)
-    return _weighted_values(weights, value, second)
+    outputs = _weighted_values(weights, value, second)
+    return (outputs, softmax) if return_softmax else outputs
 
 
 def _fused(
@@ -376,8 +364,4 @@ def _fused(
     return jnp.reshape(outputs, (*batch, *outputs.shape[1:]))
 
 
-__all__ = [
-    "attend_values",
-    "dot_product_attention",
-    "dot_product_attention_weights",
-]
+__all__ = ["dot_product_attention", "dot_product_attention_weights"]

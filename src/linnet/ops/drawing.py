@@ -15,6 +15,7 @@ can split it over devices along with the parameter.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -25,6 +26,7 @@ import numpy as np
 from jax import random
 from jax.core import Tracer
 
+from linnet.base.jaxcompat import is_tracing
 from linnet.base.typing import Array, ArrayLike, Dtype, PRNGKey
 from linnet.base.typing import Initializer as InitializerLike
 from linnet.ops.op import op
@@ -75,7 +77,7 @@ def _delegated(
 
 def _drawn_flat(key: PRNGKey) -> bool:
     """Whether drawing in one dimension gives the same numbers, which threefry promises."""
-    return not isinstance(key, Tracer) and str(random.key_impl(key)) == "threefry2x32"
+    return not is_tracing() and str(random.key_impl(key)) == "threefry2x32"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -318,10 +320,10 @@ class Constant(Initializer):
         """Fill the shape."""
         wanted = self.dtype if dtype is None else dtype
         resolved = jax.dtypes.canonicalize_dtype(float if wanted is None else wanted)
-        traced = key is None or isinstance(key, Tracer) or out_sharding is not None
         shape = final if jnp.ndim(self.value) == 0 else shape
         if (
-            traced
+            is_tracing()
+            or out_sharding is not None
             or not isinstance(self.value, (int, float, np.ndarray))
             or math.prod(shape) > _COPIED_AT_MOST
         ):
@@ -380,6 +382,24 @@ class Flattened:
         return jax.tree.map(lambda value: jnp.reshape(value, final), drawn)
 
 
+@functools.lru_cache(maxsize=512)
+def _flattened(initializer: InitializerLike, split: int) -> Flattened:
+    """Make each ``Flattened`` once."""
+    return Flattened(initializer, split)
+
+
+def flattened(initializer: InitializerLike, split: int) -> Flattened:
+    """Return ``Flattened(initializer, split)``, the same object for equal arguments.
+
+    >>> flattened(Normal(), 1) is flattened(Normal(), 1)
+    True
+    """
+    try:
+        return _flattened(initializer, split)
+    except TypeError:  # an initializer that does not hash
+        return Flattened(initializer, split)
+
+
 __all__ = [
     "Constant",
     "DeltaOrthogonal",
@@ -392,4 +412,5 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "VarianceScaling",
+    "flattened",
 ]
