@@ -1,0 +1,101 @@
+"""One program, two libraries: what it does under Flax and under Linnet must be the same.
+
+A *program* is a function of the module namespace, ``flax.linen`` or ``linnet.linen``. It returns a
+pytree, or raises. :func:`assert_same` runs it under both and compares: the structure of the result
+including the order of keys, integers, strings and random keys exactly, floating-point values to a
+tolerance; and, of an error, its class by name.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import linnet.linen
+
+FLAX, LINNET = flax.linen, linnet.linen
+
+# Flax raises a plain error where we have a class of our own, which derives from it
+FINER = {
+    "VariableOutsideSetupError": "ValueError",
+    "UnboundModuleError": "ValueError",
+}
+
+ULP = 2  # by which Flax's own eager and jitted initialisation differ
+
+
+@dataclasses.dataclass
+class Raised:
+    """The class of an error, by name."""
+
+    name: str
+
+
+def outcome(program: Any, nn: Any) -> Any:
+    """Run a program under one library; an error is an outcome too."""
+    try:
+        return program(nn)
+    except Exception as error:
+        name = type(error).__name__
+        return Raised(FINER.get(name, name) if nn is LINNET else name)
+
+
+def assert_same(program: Any, *, tolerance: float = 1e-5, drawn: bool = False) -> Any:
+    """Check that a program does the same under both libraries; return what it does under ours.
+
+    Args:
+        program: a function of the namespace.
+        tolerance: relative to the largest element of an array.
+        drawn: the values are initial parameters: compare them to 2 units in the last place.
+    """
+    theirs, ours = outcome(program, FLAX), outcome(program, LINNET)
+    compare(ours, theirs, tolerance=tolerance, drawn=drawn)
+    return ours
+
+
+def compare(ours: Any, theirs: Any, where: str = "", *, tolerance: float, drawn: bool) -> None:
+    """Check that two results are the same."""
+    if isinstance(theirs, Mapping):
+        assert isinstance(ours, Mapping), (where, ours, theirs)
+        assert list(ours) == list(theirs), (where, list(ours), list(theirs))
+        for key in theirs:
+            compare(ours[key], theirs[key], f"{where}/{key}", tolerance=tolerance, drawn=drawn)
+    elif isinstance(theirs, list | tuple):
+        assert type(ours) is type(theirs), (where, ours, theirs)
+        assert len(ours) == len(theirs), (where, ours, theirs)
+        for i, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            compare(one, other, f"{where}[{i}]", tolerance=tolerance, drawn=drawn)
+    elif isinstance(theirs, jax.Array | np.ndarray):
+        _compare_arrays(ours, theirs, where, tolerance, drawn=drawn)
+    elif hasattr(theirs, "names") and hasattr(theirs, "unbox"):
+        assert ours.names == theirs.names, where
+        compare(ours.value, theirs.value, where, tolerance=tolerance, drawn=drawn)
+    else:
+        assert ours == theirs, (where, ours, theirs)
+
+
+def _compare_arrays(ours: Any, theirs: Any, where: str, tolerance: float, *, drawn: bool) -> None:
+    assert ours.shape == theirs.shape, (where, ours.shape, theirs.shape)
+    assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
+    if jnp.issubdtype(theirs.dtype, jax.dtypes.prng_key):
+        ours, theirs = jax.random.key_data(ours), jax.random.key_data(theirs)
+    if not jnp.issubdtype(theirs.dtype, jnp.inexact):
+        np.testing.assert_array_equal(ours, theirs, err_msg=where)
+    elif drawn and theirs.dtype == jnp.float32:
+        np.testing.assert_array_max_ulp(np.asarray(ours), np.asarray(theirs), maxulp=ULP)
+    else:
+        one, other = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        finite = np.abs(other[np.isfinite(other)])
+        scale = finite.max() if finite.size else 1.0
+        np.testing.assert_allclose(
+            one, other, rtol=tolerance, atol=tolerance * scale, err_msg=where
+        )
+
+
+def shapes(tree: Any) -> Any:
+    """Replace the arrays of a tree by their shapes."""
+    return jax.tree.map(jnp.shape, tree)
