@@ -159,7 +159,7 @@ class DenseGeneral(Module):
             )
         axis = from_front(self.axis, inputs.ndim)
         batch = tuple(inputs.shape[dim] for dim in batch_dims)
-        ins = (*batch, *(inputs.shape[dim] for dim in sorted(axis)))
+        ins = (*batch, *(inputs.shape[dim] for dim in axis))
         kernel = self.param(
             "kernel",
             flattened(self.kernel_init, len(ins)),

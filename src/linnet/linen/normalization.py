@@ -307,7 +307,7 @@ class GroupNorm(Module):
         if self.reduction_axes is None:
             axes = (*range(1, x.ndim - 1), x.ndim - 1)
         else:
-            axes = tuple(sorted(from_front(self.reduction_axes, x.ndim)))
+            axes = from_front(self.reduction_axes, x.ndim)
         if axes[-1] != x.ndim - 1:
             raise ValueError(
                 f"reduction_axes={self.reduction_axes} leave out the last axis of inputs of shape "

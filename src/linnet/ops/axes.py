@@ -17,13 +17,13 @@ def as_tuple(value: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def from_front(axes: int | Iterable[int], rank: int) -> tuple[int, ...]:
-    """Count axes from the front of an array of ``rank`` axes, in the order they were given.
+    """Count axes from the front of an array of ``rank`` axes, and put them in order.
 
     Raises:
       ValueError: the array has no such axis.
 
     >>> from_front((-1, 0), 3)
-    (2, 0)
+    (0, 2)
     """
     given = as_tuple(axes)
     for axis in given:
@@ -32,7 +32,7 @@ def from_front(axes: int | Iterable[int], rank: int) -> tuple[int, ...]:
                 f"Axis {axis} of axes {given} does not exist in an array with {rank} axes; write "
                 f"axes between {-rank} and {rank - 1}."
             )
-    return tuple(axis % rank for axis in given)
+    return tuple(sorted(axis % rank for axis in given))
 
 
 def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:

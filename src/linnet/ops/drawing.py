@@ -5,9 +5,10 @@ by its configuration, and is called with ``(key, shape, dtype)``. The values are
 ``jax.nn.initializers``, bit for bit; what differs is the cost of the first call, which is nearly
 all compilation:
 
-* One compiled function draws for all of them. The scale, which depends on the initializer and the
-  shape, is an argument of it, not a constant inside it. Outside a trace it draws in one dimension
-  and the result is reshaped, so that kernels of equal size share it whatever their shape.
+* One compiled function draws all normal distributions, cut or not. What depends on the initializer
+  and the shape, its scale and its bounds, are arguments of it, not constants inside it.
+* Outside a trace it draws in one dimension, and more than is needed, so that kernels of many sizes
+  share it: the n-th number that threefry draws does not depend on how many are drawn.
 * Constants of moderate size are copied from numpy and compile nothing.
 
 Inside a trace nothing is compiled on its own; there the draw keeps its shape, so that the compiler
@@ -18,7 +19,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -40,24 +41,41 @@ _CUT_DEVIATION = 0.87962566103423978
 _COPIED_AT_MOST = 1 << 20
 
 
-@op(static=["distribution", "bounds", "shape", "dtype"])
+# sizes up to the largest are drawn by the next larger of these, the others as they are
+_SHARED_SIZES = (1 << 14, 1 << 16, 1 << 18)
+
+
+@op(static=["uniform", "shape", "dtype"])
 def _sample(
     key: PRNGKey,
     factor: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
     *,
-    distribution: Distribution,
-    bounds: tuple[float, float],
+    uniform: bool,
     shape: tuple[int, ...],
     dtype: Dtype,
 ) -> Array:
-    """Draw from a distribution of unit scale and multiply by a factor."""
-    match distribution:
-        case "normal":
-            drawn = random.normal(key, shape, dtype)
-        case "truncated_normal":
-            drawn = random.truncated_normal(key, *bounds, shape, dtype)
-        case "uniform":
-            drawn = random.uniform(key, shape, dtype, *bounds)
+    """Draw from a distribution of unit scale between two bounds and multiply by a factor.
+
+    The arithmetic is that of ``jax.random``: a normal number is ``sqrt(2) erfinv(u)``, with ``u``
+    even between the ``erf`` of the bounds, which are infinite where nothing is cut.
+    """
+    low, high = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
+    if uniform:
+        return random.uniform(key, shape, dtype, low, high) * factor
+    root = jnp.asarray(np.sqrt(2), dtype)
+    # erfinv(-1) is infinite; random.normal leaves that one number out, too
+    least = jnp.nextafter(jnp.asarray(-1, dtype), jnp.asarray(0, dtype))
+    even = random.uniform(
+        key, shape, dtype, jnp.maximum(jax.lax.erf(low / root), least), jax.lax.erf(high / root)
+    )
+    infinite = jnp.asarray(np.inf, dtype)
+    drawn = jnp.clip(
+        root * jax.lax.erf_inv(even),
+        jax.lax.nextafter(jax.lax.stop_gradient(low), infinite),
+        jax.lax.nextafter(jax.lax.stop_gradient(high), -infinite),
+    )
     return drawn * factor
 
 
@@ -75,9 +93,29 @@ def _delegated(
     return getattr(jax.nn.initializers, name)(**dict(arguments))(key, shape, dtype, out_sharding)
 
 
-def _drawn_flat(key: PRNGKey) -> bool:
-    """Whether drawing in one dimension gives the same numbers, which threefry promises."""
-    return not is_tracing() and str(random.key_impl(key)) == "threefry2x32"
+def _drawn(key: PRNGKey, plan: "Plan", shape: tuple[int, ...], dtype: Dtype) -> Array:
+    """Draw as a plan says; outside a trace by a function that other shapes share."""
+    factor, low, high, uniform = plan
+    if is_tracing() or str(random.key_impl(key)) != "threefry2x32":
+        return _sample(key, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
+    size = math.prod(shape)
+    numbers = functools.partial(
+        _sample, key, factor, low, high, uniform=uniform, dtype=dtype, shape=(size,)
+    )
+    if not jax.config.jax_threefry_partitionable or size > _SHARED_SIZES[-1]:
+        return jnp.reshape(numbers(), shape)
+    drawn = next(numbers(shape=(shared,)) for shared in _SHARED_SIZES if size <= shared)
+    # cut by numpy, which compiles nothing
+    return jnp.asarray(np.asarray(drawn)[:size].reshape(shape))
+
+
+class Plan(NamedTuple):
+    """How to draw: a distribution of unit scale between two bounds, times a factor."""
+
+    factor: Any
+    low: Any = -math.inf
+    high: Any = math.inf
+    uniform: bool = False
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -132,21 +170,11 @@ class Initializer:
                 out_sharding=out_sharding,
             )
         else:
-            factor, distribution, bounds = plan
-            value = _sample(
-                key,
-                factor,
-                distribution=distribution,
-                bounds=bounds,
-                shape=(math.prod(shape),) if _drawn_flat(key) else shape,
-                dtype=resolved,
-            )
+            value = _drawn(key, plan, shape, resolved)
         return value if value.shape == final else jnp.reshape(value, final)
 
-    def plan(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> tuple[Any, Distribution, tuple[float, float]] | None:
-        """Return factor, distribution and its bounds, or ``None`` to leave the draw to JAX."""
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "Plan | None":
+        """Return how to draw, or ``None`` to leave the draw to JAX."""
         del shape, dtype
         return None
 
@@ -180,12 +208,12 @@ class Normal(Initializer):
     jax_name: ClassVar[str] = "normal"
     stddev: Any = 1e-2
 
-    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale a standard normal."""
         del shape
         if not _is_real(dtype):
             return None
-        return np.asarray(self.stddev, dtype), "normal", (0.0, 0.0)
+        return Plan(np.asarray(self.stddev, dtype))
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -197,12 +225,12 @@ class TruncatedNormal(Initializer):
     lower: Any = -2.0
     upper: Any = 2.0
 
-    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale a standard normal, cut."""
         del shape
         if not _is_real(dtype):
             return None
-        return np.asarray(self.stddev, dtype), "truncated_normal", (self.lower, self.upper)
+        return Plan(np.asarray(self.stddev, dtype), self.lower, self.upper)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -212,12 +240,12 @@ class Uniform(Initializer):
     jax_name: ClassVar[str] = "uniform"
     scale: Any = 1e-2
 
-    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale the unit interval."""
         del shape
         if not _is_real(dtype):
             return None
-        return np.asarray(self.scale, dtype), "uniform", (0.0, 1.0)
+        return Plan(np.asarray(self.scale, dtype), 0.0, 1.0, uniform=True)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -256,7 +284,7 @@ class VarianceScaling(Initializer):
     out_axis: int | tuple[int, ...] = -1
     batch_axis: int | tuple[int, ...] = ()
 
-    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale so that the variance is ``scale / fan``."""
         known = self.mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
         if not _is_real(dtype) or not known or len(shape) < 2:
@@ -264,13 +292,13 @@ class VarianceScaling(Initializer):
         variance = np.asarray(self.scale / self._fan(shape), dtype)
         match self.distribution:
             case "normal":
-                return np.sqrt(variance), "normal", (0.0, 0.0)
+                return Plan(np.sqrt(variance))
             case "truncated_normal":
                 factor = np.sqrt(variance) / np.asarray(_CUT_DEVIATION, dtype)
-                return factor, "truncated_normal", (-2.0, 2.0)
+                return Plan(factor, -2.0, 2.0)
             case "uniform":
                 factor = np.sqrt(np.asarray(3, dtype) * variance)
-                return factor, "uniform", (-1.0, 1.0)
+                return Plan(factor, -1.0, 1.0, uniform=True)
             case _:
                 return None
 

@@ -113,7 +113,7 @@ def _contract(
 ) -> Array:
     """Do what ``dense_general`` says."""
     rank = inputs.ndim
-    axis, batch = tuple(sorted(from_front(axis, rank))), from_front(batch_dims, rank)
+    axis, batch = from_front(axis, rank), from_front(batch_dims, rank)
     contracted = tuple(range(len(batch), len(batch) + len(axis)))
     inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
         inputs, kernel, bias, dtype=dtype
