@@ -107,5 +107,22 @@ def test_forgetting_has_aux_is_jax_own_error():
     """`jax.grad` refuses a function that returns a pair."""
     model = model_of(nn)
     variables = model.init(jax.random.key(0), X, train=False)
+
+    def loss_fn(params):
+        return model.apply({**variables, "params": params}, X, train=True, mutable=["batch_stats"])
+
     with pytest.raises(TypeError, match="scalar"):
-        jax.grad(lambda v: model.apply(v, X, train=True, mutable=["batch_stats"]))(variables)
+        jax.grad(loss_fn)(variables["params"])
+
+
+def test_differentiating_batch_stats_too_is_warned_of():
+    """What would be optimised to noise in silence is named, with the line to write."""
+    model = model_of(nn)
+    variables = model.init(jax.random.key(0), X, train=False)
+
+    def loss_fn(variables):
+        out, updated = model.apply(variables, X, train=True, mutable=["batch_stats"])
+        return out.sum(), updated
+
+    with pytest.warns(errors.LinnetWarning, match=r'tx.init\(variables\["params"\]\)'):
+        jax.grad(loss_fn, has_aux=True)(variables)

@@ -82,7 +82,8 @@ def evaluate_known(closed_jaxpr: Any, unknown: int) -> list[Any]:
             needed.append(eqn)
             wanted.update(v for v in eqn.invars if isinstance(v, core.Var))
     outvars = [v for v, ok in zip(jaxpr.outvars, known, strict=True) if ok]
-    part = jaxpr.replace(eqns=needed[::-1], invars=[], outvars=outvars, debug_info=None)
+    info = jaxpr.debug_info._replace(arg_names=(), result_paths=("",) * len(outvars))
+    part = jaxpr.replace(eqns=needed[::-1], invars=[], outvars=outvars, debug_info=info)
     values = iter(core.eval_jaxpr(part, closed_jaxpr.consts))
     return [
         next(values) if ok else jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype)

@@ -249,7 +249,7 @@ def apply(
     def apply_fn(variables: Mapping[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> Any:
         store = store_for_apply(module, variables, rngs, mutable, capture_intermediates)
         result = run(fn, module, store, args, kwargs)
-        return (result, store.mutated()) if store.mutable else result
+        return result if mutable is False else (result, store.mutated())
 
     return apply_fn
 

@@ -201,7 +201,7 @@ class Module(ModuleVariables):
         _check_keywords(fn, kwargs, "apply")
         store = functional.store_for_apply(self, variables, rngs, mutable, capture_intermediates)
         result = functional.run(fn, self, store, args, kwargs)
-        return (result, store.mutated()) if store.mutable else result
+        return result if mutable is False else (result, store.mutated())
 
     def init_with_output(
         self,

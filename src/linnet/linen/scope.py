@@ -92,8 +92,7 @@ class Store:
 
     def mutated(self) -> Mapping[str, Any]:
         """Return the mutable collections as they are now, as ``apply`` gives them back."""
-        tree = {col: self.tree[col] for col in sorted(self.tree)}
-        return freeze(tree) if config.flax_return_frozendict else tree
+        return freeze(self.tree) if config.flax_return_frozendict else self.tree
 
     def close(self) -> None:
         """End the call: what still refers to the store gets an error from now on."""
