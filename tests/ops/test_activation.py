@@ -36,3 +36,12 @@ def test_gelu_flops_are_flax_s():
     """The cost that tabulate prints is that of Flax's function."""
     x = draw(0, 3, 4)
     assert flops(activation.gelu, x) == flops(fnn.gelu, x)
+
+
+def test_options_are_passed_by_position_or_name():
+    """The exact gelu, and a softmax over another axis or under a mask, are Flax's."""
+    x = draw(0, 3, 4)
+    assert_close(activation.gelu(x, False), fnn.gelu(x, False))
+    assert_close(activation.gelu(x, approximate=False), fnn.gelu(x, approximate=False))
+    assert_close(activation.softmax(x, (0, 1)), fnn.softmax(x, (0, 1)))
+    assert_close(activation.softmax(x, axis=0, where=x > 0), fnn.softmax(x, axis=0, where=x > 0))

@@ -1,10 +1,10 @@
-"""Activations: JAX's own, and the one that learns its slope."""
+"""Activations: JAX's own, compiled where JAX leaves that to its user, and one that learns."""
 
+import jax
 import jax.numpy as jnp
 from jax.nn import (
     celu,
     elu,
-    gelu,
     glu,
     hard_sigmoid,
     hard_silu,
@@ -22,7 +22,6 @@ from jax.nn import (
     sigmoid,
     silu,
     soft_sign,
-    softmax,
     softplus,
     standardize,
     swish,
@@ -33,6 +32,8 @@ from linnet.base.typing import Array
 from linnet.ops.op import op
 
 normalize = standardize
+gelu = op(static=["approximate"])(jax.nn.gelu)
+softmax = op(static=["axis"])(jax.nn.softmax)
 
 
 @op()
