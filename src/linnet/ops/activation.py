@@ -14,7 +14,6 @@ from jax.nn import (
     leaky_relu,
     log_sigmoid,
     log_softmax,
-    logsumexp,
     one_hot,
     relu,
     relu6,
@@ -31,7 +30,10 @@ from jax.numpy import tanh
 from linnet.base.typing import Array
 from linnet.ops.op import op
 
+gelu = op(static=["approximate"])(jax.nn.gelu)
+logsumexp = op(static=["axis", "keepdims", "return_sign"])(jax.nn.logsumexp)
 normalize = standardize
+softmax = op(static=["axis"])(jax.nn.softmax)
 gelu = op(static=["approximate"])(jax.nn.gelu)
 softmax = op(static=["axis"])(jax.nn.softmax)
 

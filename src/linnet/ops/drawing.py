@@ -93,20 +93,23 @@ def _delegated(
     return getattr(jax.nn.initializers, name)(**dict(arguments))(key, shape, dtype, out_sharding)
 
 
-def _drawn(key: PRNGKey, plan: "Plan", shape: tuple[int, ...], dtype: Dtype) -> Array:
-    """Draw as a plan says; outside a trace by a function that other shapes share."""
+def _drawn(
+    key: PRNGKey, plan: "Plan", shape: tuple[int, ...], final: tuple[int, ...], dtype: Dtype
+) -> Array:
+    """Draw as a plan says, and shape; outside a trace by a function that other shapes share."""
     factor, low, high, uniform = plan
     if is_tracing() or str(random.key_impl(key)) != "threefry2x32":
-        return _sample(key, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
+        drawn = _sample(key, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
+        return drawn if shape == final else jnp.reshape(drawn, final)
     size = math.prod(shape)
     numbers = functools.partial(
         _sample, key, factor, low, high, uniform=uniform, dtype=dtype, shape=(size,)
     )
-    if not jax.config.jax_threefry_partitionable or size > _SHARED_SIZES[-1]:
-        return jnp.reshape(numbers(), shape)
+    if not getattr(jax.config, "jax_threefry_partitionable", False) or size > _SHARED_SIZES[-1]:
+        return jnp.reshape(numbers(), final)
     drawn = next(numbers(shape=(shared,)) for shared in _SHARED_SIZES if size <= shared)
     # cut by numpy, which compiles nothing
-    return jnp.asarray(np.asarray(drawn)[:size].reshape(shape))
+    return jax.device_put(np.asarray(drawn)[:size].reshape(final))
 
 
 class Plan(NamedTuple):
@@ -170,7 +173,7 @@ class Initializer:
                 out_sharding=out_sharding,
             )
         else:
-            value = _drawn(key, plan, shape, resolved)
+            value = _drawn(key, plan, shape, final, resolved)
         return value if value.shape == final else jnp.reshape(value, final)
 
     def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "Plan | None":
@@ -357,7 +360,7 @@ class Constant(Initializer):
         ):
             value = jnp.full(shape, self.value, resolved, device=out_sharding)
         else:
-            value = jnp.array(np.full(shape, self.value, resolved))
+            value = jax.device_put(np.full(shape, self.value, resolved))
         return value if value.shape == final else jnp.reshape(value, final)
 
     def _identity(self) -> tuple[Any, ...]:
