@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import linnet.linen as nn
 from agreement import assert_close, draw, flops
@@ -71,6 +73,27 @@ def test_embed_agrees(config):
         *(layer.apply(variables, query, method="attend") for layer in layers),
         config.get("dtype"),
     )
+
+
+@given(data=st.data())
+@settings(max_examples=12, deadline=None)
+def test_random_convolutions_agree(data):
+    """Convolutions of random configuration have Flax's variables and outputs."""
+    rank = data.draw(st.integers(1, 2), label="rank")
+    per_axis = st.lists(st.integers(1, 3), min_size=rank, max_size=rank)
+    config = {
+        "features": data.draw(st.sampled_from([2, 4]), label="features"),
+        "kernel_size": data.draw(per_axis, label="kernel_size"),
+        "strides": data.draw(st.none() | st.integers(1, 2) | per_axis, label="strides"),
+        "kernel_dilation": data.draw(st.integers(1, 2) | per_axis, label="dilation"),
+        "padding": data.draw(
+            st.sampled_from(["SAME", "VALID", "CIRCULAR", "REFLECT", 1]), label="padding"
+        ),
+        "feature_group_count": data.draw(st.sampled_from([1, 2]), label="groups"),
+        "use_bias": data.draw(st.booleans(), label="use_bias"),
+    }
+    lead = data.draw(st.lists(st.integers(1, 2), max_size=2), label="lead")
+    assert_same_layer(both("Conv", **config), draw(0, *lead, *[7] * rank, 2), grad=False)
 
 
 def test_names_of_submodules():

@@ -11,6 +11,8 @@ def as_tuple(value: int | Iterable[int]) -> tuple[int, ...]:
     >>> as_tuple(3), as_tuple([1, 2])
     ((3,), (1, 2))
     """
+    if type(value) is int:  # the common case, and an abstract base class is slow to ask
+        return (value,)
     if isinstance(value, Iterable):
         return tuple(operator.index(item) for item in value)
     return (operator.index(value),)
