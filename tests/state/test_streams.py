@@ -9,7 +9,7 @@ from flax import nnx as flax_nnx
 from flax.configurations import config as flax_config
 
 from linnet.base.config import config
-from linnet.state.streams import draw, draw_at, is_key
+from linnet.state.streams import draw, is_key, key_at
 
 
 def flax_key(key, names, count, *, separator):
@@ -36,13 +36,20 @@ def flax_key(key, names, count, *, separator):
 @pytest.mark.parametrize("make_key", [jax.random.key, jax.random.PRNGKey])
 @pytest.mark.parametrize(
     ("names", "count"),
-    [((), 1), (("Dense_0",), 1), (("a", "b"), 2), (("ab", "c"), 3), (("ü", "层"), 1), (("x",), 300)],
+    [
+        ((), 1),
+        (("Dense_0",), 1),
+        (("a", "b"), 2),
+        (("ab", "c"), 3),
+        (("ü", "层"), 1),
+        (("x",), 300),
+    ],
 )
 def test_linen_keys_are_flax(names, count, make_key, separator):
     """The number folded in is made of path and count, with and without separator."""
     key = make_key(7)
     with config.temp_flip_flag("flax_fix_rng_separator", separator):
-        ours = draw_at(key, (*names, count))
+        ours = key_at(key, (*names, count)).draw()
     theirs = flax_key(key, names, count, separator=separator)
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(_data(ours), _data(theirs))
@@ -55,9 +62,9 @@ def _data(key):
 def test_without_separator_two_places_may_share_a_key():
     """Why the flag exists, and why it does not change anything by itself."""
     key = jax.random.key(0)
-    assert draw_at(key, ("ab", "c", 1)) == draw_at(key, ("a", "bc", 1))
+    assert key_at(key, ("ab", "c", 1)).draw() == key_at(key, ("a", "bc", 1)).draw()
     with config.temp_flip_flag("flax_fix_rng_separator", True):
-        assert draw_at(key, ("ab", "c", 1)) != draw_at(key, ("a", "bc", 1))
+        assert key_at(key, ("ab", "c", 1)).draw() != key_at(key, ("a", "bc", 1)).draw()
 
 
 def test_nnx_keys_are_flax():

@@ -31,10 +31,11 @@ from linnet.base import errors, jaxcompat
 from linnet.base.config import config
 from linnet.base.typing import PRNGKey
 from linnet.linen.shapes import shapes_made
+from linnet.ops.keys import DeferredKey, takes_deferred_key
 from linnet.state import kinds
 from linnet.state.filters import CollectionFilter, InCollections, collections_of
 from linnet.state.metadata import is_axis_metadata, replace_boxed, unbox
-from linnet.state.streams import draw_at
+from linnet.state.streams import key_at
 from linnet.tree.frozen_dict import freeze
 
 T = TypeVar("T")
@@ -273,14 +274,18 @@ class Scope:
         Raises:
             InvalidRngError: there is neither such a stream nor a stream ``params``.
         """
+        key = self._next_key(name)
+        with self.store.level():
+            return key.draw()
+
+    def _next_key(self, name: str) -> DeferredKey:
         keys = self.store.keys
         self.check_open()
         stream = name if name in keys else "params"
         if stream not in keys:
             raise errors.InvalidRngError(_no_stream(name, self, list(keys)))
         count = self.counts[stream] = self.counts.get(stream, 0) + 1
-        with self.store.level():
-            return draw_at(keys[stream], (*self.path, count))
+        return key_at(keys[stream], (*self.path, count))
 
     # --- declaring variables -----------------------------------------------------------------
 
@@ -306,8 +311,9 @@ class Scope:
             self.check_open()
             if not self.is_mutable_collection("params"):
                 self._raise_missing_param(name)
-            init_args = (self.make_rng("params"), *init_args)
-            value = self._initial("params", name, init_fn, init_args, kwargs)
+            value = self._initial(
+                "params", name, init_fn, (self._next_key("params"), *init_args), kwargs
+            )
             self.put_variable("params", name, value)
         return _unboxed(value) if unbox else value
 
@@ -369,6 +375,9 @@ class Scope:
 
     def _initial(self, col: str, name: str, init_fn: Any, args: Any, kwargs: Any) -> Any:
         store = self.store
+        if args and isinstance(args[0], DeferredKey) and not takes_deferred_key(init_fn):
+            with store.level():
+                args = (args[0].draw(), *args[1:])
         if jaxcompat.current_trace() is store.trace:
             return init_fn(*args, **kwargs)
         try:

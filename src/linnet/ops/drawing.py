@@ -30,6 +30,7 @@ from jax.core import Tracer
 from linnet.base.jaxcompat import is_tracing
 from linnet.base.typing import Array, ArrayLike, Dtype, PRNGKey
 from linnet.base.typing import Initializer as InitializerLike
+from linnet.ops.keys import DeferredKey
 from linnet.ops.op import op
 
 Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -47,7 +48,7 @@ _SHARED_SIZES = (1 << 14, 1 << 16, 1 << 18)
 
 @op(static=["uniform", "shape", "dtype"])
 def _sample(
-    key: PRNGKey,
+    key: PRNGKey | DeferredKey,
     factor: ArrayLike,
     low: ArrayLike,
     high: ArrayLike,
@@ -61,6 +62,7 @@ def _sample(
     The arithmetic is that of ``jax.random``: a normal number is ``sqrt(2) erfinv(u)``, with ``u``
     even between the ``erf`` of the bounds, which are infinite where nothing is cut.
     """
+    key = _key(key)
     low, high = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
     if uniform:
         return random.uniform(key, shape, dtype, low, high) * factor
@@ -81,7 +83,7 @@ def _sample(
 
 @op(static=["settings", "shape", "dtype", "out_sharding"])
 def _delegated(
-    key: PRNGKey,
+    key: PRNGKey | DeferredKey,
     *,
     settings: tuple[str, tuple[tuple[str, Any], ...]],
     shape: tuple[int, ...],
@@ -90,15 +92,27 @@ def _delegated(
 ) -> Array:
     """Draw as the initializer of JAX of this name and configuration does."""
     name, arguments = settings
-    return getattr(jax.nn.initializers, name)(**dict(arguments))(key, shape, dtype, out_sharding)
+    return getattr(jax.nn.initializers, name)(**dict(arguments))(
+        _key(key), shape, dtype, out_sharding
+    )
+
+
+def _key(key: PRNGKey | DeferredKey) -> PRNGKey:
+    """Return a key, drawn now if it was not."""
+    return key.draw() if isinstance(key, DeferredKey) else key
 
 
 def _drawn(
-    key: PRNGKey, plan: "Plan", shape: tuple[int, ...], final: tuple[int, ...], dtype: Dtype
+    key: PRNGKey | DeferredKey,
+    plan: "Plan",
+    shape: tuple[int, ...],
+    final: tuple[int, ...],
+    dtype: Dtype,
 ) -> Array:
     """Draw as a plan says, and shape; outside a trace by a function that other shapes share."""
     factor, low, high, uniform = plan
-    if is_tracing() or str(random.key_impl(key)) != "threefry2x32":
+    base = key.base if isinstance(key, DeferredKey) else key
+    if is_tracing() or str(random.key_impl(base)) != "threefry2x32":
         drawn = _sample(key, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
         return drawn if shape == final else jnp.reshape(drawn, final)
     size = math.prod(shape)
@@ -130,11 +144,12 @@ class Initializer:
     """
 
     jax_name: ClassVar[str] = ""
+    takes_deferred_key: ClassVar[bool] = True
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
 
     def __call__(
         self,
-        key: PRNGKey,
+        key: PRNGKey | DeferredKey,
         shape: Sequence[int],
         dtype: Dtype | None = None,
         out_sharding: Any = None,
@@ -399,17 +414,20 @@ class Flattened:
     (4, 2, 3)
     """
 
+    takes_deferred_key: ClassVar[bool] = True
     initializer: InitializerLike
     split: int
 
-    def __call__(self, key: PRNGKey, shape: Sequence[int], dtype: Dtype = jnp.float32) -> Any:
+    def __call__(
+        self, key: PRNGKey | DeferredKey, shape: Sequence[int], dtype: Dtype = jnp.float32
+    ) -> Any:
         """Draw a value of a shape."""
         final = tuple(shape)
         outputs = math.prod(final[self.split :])
         flat = (math.prod(final[: self.split]), outputs) if self.split else (outputs,)
         if isinstance(self.initializer, Initializer):
             return self.initializer.draw(key, flat, final, dtype)
-        drawn = self.initializer(key, flat, dtype)
+        drawn = self.initializer(_key(key), flat, dtype)
         return jax.tree.map(lambda value: jnp.reshape(value, final), drawn)
 
 

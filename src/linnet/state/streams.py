@@ -6,7 +6,7 @@ runs of one program from one seed equal, whatever is added elsewhere in the mode
 by folding an integer into the base key; they differ in where the integer comes from:
 
 * Linen folds in a number made from the path of the module and the count of keys drawn there so far
-  (:func:`draw_at`). The number is static: it is known while the program is traced, and costs
+  (:func:`key_at`). The number is static: it is known while the program is traced, and costs
   nothing in the compiled one.
 * NNX folds in the count itself (:func:`draw`), which may be a traced array.
 
@@ -27,8 +27,7 @@ import numpy as np
 
 from linnet.base.config import config
 from linnet.base.typing import Array, PRNGKey
-
-fold_in = jax.jit(jax.random.fold_in)
+from linnet.ops.keys import DeferredKey, fold_in
 
 
 @functools.lru_cache(maxsize=65536)
@@ -45,24 +44,19 @@ def _number_of(place: tuple[str | int, ...], separator: bool) -> np.uint32:
     return np.uint32(int.from_bytes(digest.digest()[:4], "big"))
 
 
-def draw_at(key: PRNGKey, place: tuple[str | int, ...]) -> PRNGKey:
-    """Draw the key that belongs to a place in a model.
+def key_at(key: PRNGKey, place: tuple[str | int, ...]) -> DeferredKey:
+    """Return the key that belongs to a place in a model, not drawn yet.
 
     Args:
         key: the stream's base key.
         place: the names on the path to the module, then the count of this draw, from 1.
 
-    Returns:
-        A key of the same kind as ``key``.
-
-    >>> a = draw_at(jax.random.key(0), ("Dense_0", 1))
-    >>> b = draw_at(jax.random.key(0), ("Dense_0", 2))
+    >>> a = key_at(jax.random.key(0), ("Dense_0", 1)).draw()
+    >>> b = key_at(jax.random.key(0), ("Dense_0", 2)).draw()
     >>> bool((jax.random.key_data(a) == jax.random.key_data(b)).all())
     False
     """
-    if not place:
-        return key
-    return fold_in(key, _number_of(place, config.flax_fix_rng_separator))
+    return DeferredKey(key, _number_of(place, config.flax_fix_rng_separator))
 
 
 def draw(key: PRNGKey, count: Array | int) -> PRNGKey:
