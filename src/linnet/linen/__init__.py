@@ -4,7 +4,24 @@
 ``apply`` computes with them.
 """
 
-from linnet.linen import initializers
+from typing import NoReturn
+
+from linnet.base.errors import near
+from linnet.lift.axes import broadcast
+from linnet.linen import (
+    activation,
+    attention,
+    combinators,
+    dtypes,
+    initializers,
+    linear,
+    module,
+    normalization,
+    pooling,
+    spmd,
+    stochastic,
+    summary,
+)
 from linnet.linen.activation import (
     PReLU,
     celu,
@@ -59,6 +76,144 @@ from linnet.linen.module import (
     nowrap,
     share_scope,
 )
+from linnet.linen.name_scope import (
+    compact_name_scope,
+    disable_named_call,
+    enable_named_call,
+    named_call,
+    override_named_call,
+)
 from linnet.linen.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from linnet.linen.pooling import avg_pool, max_pool, pool
+from linnet.linen.spmd import (
+    LogicallyPartitioned,
+    get_logical_axis_rules,
+    logical_axis_rules,
+    logical_to_mesh,
+    logical_to_mesh_axes,
+    logical_to_mesh_sharding,
+    set_logical_axis_rules,
+    with_logical_constraint,
+    with_logical_partitioning,
+)
 from linnet.linen.stochastic import Dropout
+from linnet.linen.summary import tabulate
+from linnet.state import metadata as meta
+from linnet.state.metadata import unbox
+from linnet.state.partitioning import (
+    PARTITION_NAME,
+    Partitioned,
+    get_partition_spec,
+    get_sharding,
+    with_partitioning,
+)
+from linnet.tree.frozen_dict import FrozenDict
+
+__all__ = [
+    "PARTITION_NAME",
+    "BatchNorm",
+    "Conv",
+    "ConvLocal",
+    "ConvTranspose",
+    "Dense",
+    "DenseGeneral",
+    "DenyList",
+    "Dropout",
+    "Einsum",
+    "Embed",
+    "FrozenDict",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
+    "LogicallyPartitioned",
+    "Module",
+    "MultiHeadAttention",
+    "MultiHeadDotProductAttention",
+    "PReLU",
+    "Partitioned",
+    "RMSNorm",
+    "SelfAttention",
+    "Sequential",
+    "Variable",
+    "activation",
+    "apply",
+    "attention",
+    "avg_pool",
+    "broadcast",
+    "celu",
+    "combinators",
+    "combine_masks",
+    "compact",
+    "compact_name_scope",
+    "disable_named_call",
+    "dot_product_attention",
+    "dot_product_attention_weights",
+    "dtypes",
+    "elu",
+    "enable_named_call",
+    "gelu",
+    "get_logical_axis_rules",
+    "get_partition_spec",
+    "get_sharding",
+    "glu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "init",
+    "init_with_output",
+    "initializers",
+    "intercept_methods",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "logical_axis_rules",
+    "logical_to_mesh",
+    "logical_to_mesh_axes",
+    "logical_to_mesh_sharding",
+    "logsumexp",
+    "make_attention_mask",
+    "make_causal_mask",
+    "max_pool",
+    "merge_param",
+    "meta",
+    "module",
+    "named_call",
+    "normalization",
+    "normalize",
+    "nowrap",
+    "one_hot",
+    "ones",
+    "ones_init",
+    "override_named_call",
+    "pool",
+    "pooling",
+    "relu",
+    "relu6",
+    "selu",
+    "set_logical_axis_rules",
+    "share_scope",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softmax",
+    "softplus",
+    "spmd",
+    "standardize",
+    "stochastic",
+    "summary",
+    "swish",
+    "tabulate",
+    "tanh",
+    "unbox",
+    "with_logical_constraint",
+    "with_logical_partitioning",
+    "with_partitioning",
+    "zeros",
+    "zeros_init",
+]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(f"module 'linnet.linen' has no attribute {name!r}.{near(name, __all__)}")

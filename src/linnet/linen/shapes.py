@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import jax
 
 from linnet.base.typing import PRNGKey
+from linnet.ops.keys import takes_deferred_key
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -23,6 +24,8 @@ _known: "WeakKeyDictionary[Any, dict[Hashable, Shapes]]" = WeakKeyDictionary()
 
 def shapes_made(init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shapes:
     """Return the shapes of what ``init_fn(key, *args, **kwargs)`` makes, leaf by leaf."""
+    if args and takes_deferred_key(init_fn):
+        return (tuple(args[0]),)  # one of ours, which makes the shape it is asked for
     asked = (args, *kwargs.items()) if kwargs else args
     try:
         return _known[init_fn][asked]

@@ -63,7 +63,7 @@ class ModuleStructure:
         elif isinstance(parent, Scope):
             _bind(self, parent)
         else:
-            raise TypeError(
+            raise ValueError(
                 f"parent of {type(self).__name__} must be a module, a scope or None, but is "
                 f"{parent!r}. Leave it out to make a submodule of the module being set up."
             )
@@ -122,7 +122,7 @@ class ModuleStructure:
             The copy. Unlike ``copy`` it keeps the name.
         """
         fields = {name: getattr(self, name) for name in self._facts.init_fields}
-        if _deep_clone or (self.scope is not None and parent is None):
+        if _deep_clone:
             memo: dict[int, ModuleStructure] = {}
             fields = {k: _release(v, memo, keep_names=not _reset_names) for k, v in fields.items()}
         fields["name"] = self.name
@@ -317,7 +317,7 @@ def adopt(module: ModuleStructure, name: str, value: Any) -> Any:
         return value
     if isinstance(value, ModuleStructure):
         return _adopt_module(module, name, value)
-    if isinstance(value, list | tuple) and type(value) in {list, tuple}:
+    if type(value) is tuple or type(value) is list:
         return tuple(adopt(module, f"{name}_{i}", item) for i, item in enumerate(value))
     if isinstance(value, dict | FrozenDict):
         return FrozenDict({key: adopt(module, f"{name}_{key}", value[key]) for key in value})
@@ -333,7 +333,10 @@ def _adopt_module(parent: ModuleStructure, name: str, child: ModuleStructure) ->
         known = store.adopted.get(id(child))
         if known is not None:
             return known[1]
-        keep = config.flax_preserve_adopted_names and child.name is not None
+        preserve = getattr(
+            type(parent), "preserve_adopted_names", config.flax_preserve_adopted_names
+        )
+        keep = preserve and child.name is not None
         copy = child.clone(name=child.name if keep else None)
         # the original is remembered too, lest its id be given to another object
         store.adopted[id(child)] = (child, copy)

@@ -199,10 +199,7 @@ class ModuleVariables(ModuleStructure):
         if not scope.is_mutable_collection(col):
             return False
         if not scope.has_variable(col, name):
-            if scope.name_taken(name, col):
-                raise errors.NameInUseError(
-                    "sown variable", name, type(self).__name__, path=scope.path
-                )
+            reserve(self, name, col, "sown variable")
             stored = init_fn()
         else:
             stored = scope.get_variable(col, name)
