@@ -61,7 +61,9 @@ def step(nn, seed=0, lr=0.1):
 
 def test_init_returns_params_and_batch_stats():
     """The variables split in two, with the same keys as in Flax."""
-    variables = assert_same(lambda nn: model_of(nn).init(jax.random.key(1), X, train=False), drawn=True)
+    variables = assert_same(
+        lambda nn: model_of(nn).init(jax.random.key(1), X, train=False), drawn=True
+    )
     assert set(variables) == {"params", "batch_stats"}
     assert set(variables["batch_stats"]["BatchNorm_0"]) == {"mean", "var"}
 

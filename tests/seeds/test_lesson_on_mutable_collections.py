@@ -126,9 +126,7 @@ def test_the_problem_of_the_lesson(seed, drop_rate):
         model = tiny(nn, drop_rate)
         init_rng, dropout_rng = jax.random.split(jax.random.PRNGKey(seed))
         variables = model.init({"params": init_rng, "dropout": dropout_rng}, X)
-        out, mutated = model.apply(
-            variables, X, rngs={"dropout": dropout_rng}, mutable=["buffers"]
-        )
+        out, mutated = model.apply(variables, X, rngs={"dropout": dropout_rng}, mutable=["buffers"])
         return jnp.array([mutated["buffers"]["running_count"], jnp.sum(out)])
 
     assert assert_same(program)[0] == 1.0

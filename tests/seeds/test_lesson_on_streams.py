@@ -41,9 +41,7 @@ def test_apply_takes_the_streams_it_consumes():
     def program(nn):
         model = dropout_model(nn)
         params = model.init(BOTH, X, deterministic=False)
-        train = model.apply(
-            params, X, deterministic=False, rngs={"dropout": jax.random.PRNGKey(7)}
-        )
+        train = model.apply(params, X, deterministic=False, rngs={"dropout": jax.random.PRNGKey(7)})
         return train, model.apply(params, X, deterministic=True)
 
     train, evaluated = assert_same(program)

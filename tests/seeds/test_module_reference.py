@@ -314,9 +314,7 @@ def test_unbind_extracts_a_submodule_with_its_variables():
     assert encoder.scope is None
     assert encoder.name is None
     assert shapes(encoder_vars) == {"params": {"Dense_0": {"bias": (256,), "kernel": (784, 256)}}}
-    np.testing.assert_array_equal(
-        encoder.apply(encoder_vars, x), module.bind(variables).encoder(x)
-    )
+    np.testing.assert_array_equal(encoder.apply(encoder_vars, x), module.bind(variables).encoder(x))
 
 
 # --- copy, get_variable, has_rng, has_variable ------------------------------------------------------
@@ -723,9 +721,7 @@ def test_sow_appends_to_a_tuple():
     _, state = Foo().apply(variables, x, mutable=["intermediates"])
     assert stored == [False, True]
     (h,) = state["intermediates"]["h"]
-    np.testing.assert_allclose(
-        h, [[-1.503171, 0.7377704, -0.59388214, -1.0079019]] * 16, rtol=1e-5
-    )
+    np.testing.assert_allclose(h, [[-1.503171, 0.7377704, -0.59388214, -1.0079019]] * 16, rtol=1e-5)
 
 
 def test_sow_with_init_and_reduce():

@@ -27,9 +27,7 @@ from linnet.state.filters import (
 
 NAMES = ("a", "b", "c")
 names = st.sampled_from(NAMES)
-plain = st.one_of(
-    st.booleans(), names, st.lists(names), st.sets(names), st.lists(names).map(tuple)
-)
+plain = st.one_of(st.booleans(), names, st.lists(names), st.sets(names), st.lists(names).map(tuple))
 linen_filters = st.one_of(plain, plain.map(DenyList), plain.map(DenyList).map(DenyList))
 
 

@@ -92,7 +92,5 @@ def evaluate_known(closed_jaxpr: Any, unknown: int) -> list[Any]:
 
 
 def differentiating_trace(value: Any) -> Any:
-    """Returns the trace of ``jax.grad`` and its kin that a value belongs to, ``None`` if it is no
-    input or result of one.
-    """
+    """Returns the trace of ``jax.grad`` and its kin that a value belongs to, if there is one."""
     return value._trace if isinstance(value, ad.LinearizeTracer | ad.JVPTracer) else None

@@ -36,8 +36,8 @@ _RESERVED = ("parent", "name")
 
 # of Python's own methods those that compute; the others run when a module has no place yet
 _COMPUTING = frozenset(
-    ("__call__", "__getitem__", "__len__", "__iter__", "__contains__")
-    + ("__add__", "__mul__", "__matmul__", "__rshift__", "__or__")
+    {"__call__", "__getitem__", "__len__", "__iter__", "__contains__"}
+    | {"__add__", "__mul__", "__matmul__", "__rshift__", "__or__"}
 )
 
 

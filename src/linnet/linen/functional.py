@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from linnet.base import errors, jaxcompat
 from linnet.base.traceback import hide_internal_frames
@@ -28,7 +29,7 @@ CaptureIntermediates = bool | Callable[[Any, str], bool]
 INIT_COLLECTIONS: CollectionFilter = DenyList(deny="intermediates")
 
 
-def capture_call_intermediates(module: Any, method_name: str) -> bool:
+def capture_call_intermediates(_: Any, method_name: str) -> bool:
     """Capture the results of ``__call__``: what ``capture_intermediates=True`` stands for."""
     return method_name == "__call__"
 
@@ -123,7 +124,7 @@ def _not_a_key(name: Any, key: Any, rngs: Any, module: Any, call: str) -> str:
     which = f"rngs[{name!r}] is {describe(key)}" if isinstance(rngs, Mapping) else describe(key)
     if hasattr(key, "shape") and len(key.shape) > 0:
         why = "; a batch of keys is not a key: pass one of them, `keys[0]`, or use jax.vmap"
-        cure = why if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else ""
+        cure = why if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else ""
     else:
         cure = ""
     streams = "{'params': key, 'dropout': other_key}"

@@ -12,7 +12,7 @@ captured intermediates, a name for the profiler) costs a test when it is not.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -108,7 +108,7 @@ class Interceptor(Protocol):
 
 
 @contextmanager
-def intercept_methods(interceptor: Interceptor) -> Iterator[None]:
+def intercept_methods(interceptor: Interceptor) -> Generator[None, None, None]:
     """Have a function called in place of every method of every module, in a ``with`` block.
 
     Interceptors registered inside one another run from the outermost to the innermost. Methods
@@ -241,11 +241,11 @@ def _profile_name(module: ModuleStructure, method: str) -> str:
 
 
 def _note(error: Exception, module: ModuleStructure, method: str, args: Any, kwargs: Any) -> None:
-    """Say on an exception in which module, and on which inputs, it was raised; the innermost only."""
+    """Say on an exception in which module, and on which inputs, it was raised: the innermost."""
     if getattr(error, "_linnet_noted", False) or module.scope is None:
         return
     try:
-        error._linnet_noted = True
+        error._linnet_noted = True  # type: ignore[attr-defined]
     except AttributeError:  # an exception class with slots
         return
     where = errors.place(module.scope.path, type(module).__name__)

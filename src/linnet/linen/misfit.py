@@ -22,7 +22,7 @@ _MOST = 20
 def explain(
     error: Exception, fn: Callable[..., Any], module: Any, store: Store, args: Any, kwargs: Any
 ) -> None:
-    """Note on a misfit error all differences between the variables passed and those of the model."""
+    """Note on an error all differences between the variables passed and those of the model."""
     try:
         expected = _variables_of(fn, module, store, args, kwargs)
     except Exception:  # noqa: BLE001 - the model cannot be initialised: the error stands as it is

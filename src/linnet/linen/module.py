@@ -168,8 +168,8 @@ class Module(ModuleVariables):
         Args:
             variables: what ``init`` returned, ``{collection: {...}}``. It is not changed.
             *args: for the method.
-            rngs: keys for the streams that the method draws from, ``{"dropout": key}``; a single key
-                is for stream ``params``, on which all others fall back.
+            rngs: keys for the streams that the method draws from, ``{"dropout": key}``; a single
+                key is for stream ``params``, on which all others fall back.
             method: what to run, ``__call__`` by default: a method, its name, or any function whose
                 first argument is the module.
             mutable: the collections that may be written: a name, names, `DenyList`, True for all.

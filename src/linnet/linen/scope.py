@@ -1,9 +1,9 @@
 """Where Linen's variables live during a call.
 
 Linen is functional: a module owns no arrays. ``apply`` receives all variables as a dictionary
-``collection → path → value``, makes a :class:`Store` that owns them for the length of that call, and
-hands the module the store's root :class:`Scope`. A scope is a view of the store at one path; each
-submodule gets the scope one name further down. When the call ends, the store gives back the
+``collection → path → value``, makes a :class:`Store` that owns them for the length of that call,
+and hands the module the store's root :class:`Scope`. A scope is a view of the store at one path;
+each submodule gets the scope one name further down. When the call ends, the store gives back the
 collections that were mutable, and is closed.
 
 Three invariants:
@@ -363,7 +363,7 @@ class Scope:
         """Return a variable, made by ``init_fn(...)`` if it does not exist yet.
 
         Raises:
-            ScopeCollectionNotFound: it does not exist, may not be made, and its collection is empty.
+            ScopeCollectionNotFound: it does not exist, may not be made; its collection is empty.
             ScopeVariableNotFoundError: the same, in a collection that holds other variables.
         """
         if not self.has_variable(col, name):

@@ -2,8 +2,8 @@
 
 A Linen module is a dataclass: its fields are its configuration. Made by its constructor at top
 level it is *unbound*: a description, that holds no variables and belongs to nobody. A model is
-brought to life by *binding*: a copy of the description is given a :class:`~linnet.linen.scope.Scope`,
-and with it a path, variables and random keys. The life of a bound module is short, usually one call.
+brought to life by *binding*: a copy of the description is given a ``Scope``, and with it a path,
+variables and random keys. The life of a bound module is short, usually one call.
 
 A module becomes a submodule, with a name in its parent, in one of four ways:
 
@@ -18,8 +18,8 @@ A module becomes a submodule, with a name in its parent, in one of four ways:
   remembered for the length of the call, so that a description that stands in two places is one
   module with one set of variables.
 
-:class:`ModuleStructure` is the part of ``Module`` that carries this out. What happens on a call of a
-method stands in ``methods.py``, what is computed once for a class in ``classes.py``.
+:class:`ModuleStructure` is the part of ``Module`` that carries this out. What happens on a call of
+a method stands in ``methods.py``, what is computed once for a class in ``classes.py``.
 """
 
 import dataclasses
@@ -47,7 +47,8 @@ class ModuleStructure:
     )
     name: str | None = dataclasses.field(default=None, kw_only=True)
 
-    scope: ClassVar[Scope | None] = None
+    # the scope of a bound module; None while unbound, which every use has ruled out by then
+    scope: ClassVar[Any] = None
     _state: ClassVar[ModuleState]
 
     def __post_init__(self) -> None:
@@ -121,12 +122,12 @@ class ModuleStructure:
         Returns:
             The copy. Unlike ``copy`` it keeps the name.
         """
-        fields = {name: getattr(self, name) for name in self._facts.init_fields}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self._facts.init_fields}
         if _deep_clone:
             memo: dict[int, ModuleStructure] = {}
             fields = {k: _release(v, memo, keep_names=not _reset_names) for k, v in fields.items()}
-        fields["name"] = self.name
-        return type(self)(**{**fields, **updates, "parent": parent})
+        fields |= {"name": self.name, **updates, "parent": parent}
+        return type(self)(**fields)
 
 
 # --- binding ---------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ def _count_out(child: ModuleStructure, parent: ModuleStructure) -> str:
 
 
 def _register(child: ModuleStructure, parent: ModuleStructure) -> None:
-    name = child.name
+    name = str(child.name)
     reserve(parent, name, None, "submodule")
     parent._state.children[name] = child
     _bind(child, parent.scope.push(name))

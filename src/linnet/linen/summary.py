@@ -37,7 +37,7 @@ class _Call:
 
 
 def _abstract(tree: Any) -> Any:
-    """Replace the arrays in a pytree, tracers that will soon be dead, by their shapes and dtypes."""
+    """Replace the arrays in a pytree, soon-to-be-dead tracers, by their shapes and dtypes."""
     return jax.tree.map(
         lambda leaf: (
             jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)

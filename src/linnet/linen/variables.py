@@ -35,8 +35,8 @@ class ModuleVariables(ModuleStructure):
 
         Args:
             name: its name in this module.
-            init_fn: makes the initial value: ``init_fn(key, *init_args, **init_kwargs)``, with a key
-                from stream ``params``. Called only if the parameter does not exist.
+            init_fn: makes the initial value: ``init_fn(key, *init_args, **init_kwargs)``, with a
+                key from stream ``params``. Called only if the parameter does not exist.
             *init_args: what ``init_fn`` is given after the key, usually the shape and the dtype.
             unbox: return the value without axis metadata.
             **init_kwargs: more for ``init_fn``.

@@ -1,9 +1,9 @@
 """Random keys that are drawn by folding a number into another key.
 
 A parameter is drawn with a key made from a stream's base key and a number that says where in the
-model it is. For most parameters that key is used once, by an initializer that could as well make it
-itself, inside the compiled function that draws; and a bias of zeros needs no key at all. So the pair
-is handed on as a :class:`DeferredKey`, to initializers that know of it.
+model it is. For most parameters that key is used once, by an initializer that could as well make
+it itself, inside the compiled function that draws; and a bias of zeros needs no key at all. So the
+pair is handed on as a :class:`DeferredKey`, to initializers that know of it.
 """
 
 from typing import Any, NamedTuple
