@@ -8,7 +8,7 @@ import pytest
 
 import linnet.linen as nn
 from linnet.base import errors
-from tests.twins import assert_same
+from twins import assert_same
 
 X = jax.random.normal(jax.random.key(0), (8, 3))
 Y = jnp.sin(X.sum(-1))

@@ -7,7 +7,7 @@ import pytest
 
 import linnet.linen as nn
 from linnet.base import errors
-from tests.twins import assert_same
+from twins import assert_same
 
 X = jnp.arange(12.0).reshape(3, 4)
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}

@@ -7,7 +7,7 @@ import pytest
 
 import linnet.linen as nn
 from linnet.base import errors
-from tests.twins import assert_same
+from twins import assert_same
 
 X = jnp.linspace(-1.0, 2.0, 6)
 BOTH = {"params": jax.random.PRNGKey(0), "dropout": jax.random.PRNGKey(1)}

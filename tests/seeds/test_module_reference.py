@@ -13,7 +13,7 @@ import pytest
 
 import linnet.linen as nn
 from linnet.base import errors
-from tests.twins import assert_same, shapes
+from twins import assert_same, shapes
 
 KEY = jax.random.key(0)
 
@@ -30,7 +30,7 @@ def same_tree(one, other):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), one, other)
 
 
-# --- Module -----------------------------------------------------------------------------------------
+# --- Module --------------------------------------------------------------------------------------
 
 
 class TwoLayers(nn.Module):
@@ -115,7 +115,7 @@ def test_setattr_names_lists_and_other_pytrees():
     assert list(params) == ["submodules_0", "submodules_1_a", "submodules_1_b_0"]
 
 
-# --- apply ------------------------------------------------------------------------------------------
+# --- apply ---------------------------------------------------------------------------------------
 
 
 class Transformer(nn.Module):
@@ -235,24 +235,23 @@ def test_capture_intermediates_stores_calls_or_what_a_filter_picks():
 
         x = jnp.ones((1, 3))
         variables = Net().init(KEY, x)
-        results = []
-        for capture in (
+        captures = (
             True,
             False,
             lambda module, method: method == "features",
             lambda module, method: isinstance(module, nn.Dense),
-        ):
-            results.append(
-                Net().apply(variables, x, capture_intermediates=capture, mutable="intermediates")
-            )
-        return results
+        )
+        return [
+            Net().apply(variables, x, capture_intermediates=capture, mutable="intermediates")
+            for capture in captures
+        ]
 
     results = assert_same(program)
     assert set(results[0][1]["intermediates"]) == {"dense", "__call__"}
     assert set(results[2][1]["intermediates"]) == {"features"}
 
 
-# --- bind and unbind --------------------------------------------------------------------------------
+# --- bind and unbind -----------------------------------------------------------------------------
 
 
 class AutoEncoder(nn.Module):
@@ -317,7 +316,7 @@ def test_unbind_extracts_a_submodule_with_its_variables():
     np.testing.assert_array_equal(encoder.apply(encoder_vars, x), module.bind(variables).encoder(x))
 
 
-# --- copy, get_variable, has_rng, has_variable ------------------------------------------------------
+# --- copy, get_variable, has_rng, has_variable ---------------------------------------------------
 
 
 def test_copy_takes_the_running_module_as_parent_and_a_new_automatic_name():
@@ -361,7 +360,7 @@ def test_reading_variables_and_streams():
     assert Model().init_with_output(KEY)[0] == expected
 
 
-# --- init -------------------------------------------------------------------------------------------
+# --- init ----------------------------------------------------------------------------------------
 
 
 class Page(nn.Module):
@@ -461,7 +460,7 @@ def test_is_initializing_and_is_mutable_collection():
     assert Ask().apply({}, mutable=["a"])[0] == (False, True)
 
 
-# --- lazy_init --------------------------------------------------------------------------------------
+# --- lazy_init -----------------------------------------------------------------------------------
 
 
 def test_lazy_init_needs_shapes_only():
@@ -484,7 +483,7 @@ def test_lazy_init_mixes_concrete_and_abstract_arguments():
     assert set(Switch().lazy_init(KEY, x, deep=False)["params"]) == {"Dense_0"}
 
 
-# --- make_rng, module_paths, param ------------------------------------------------------------------
+# --- make_rng, module_paths, param ---------------------------------------------------------------
 
 
 def test_make_rng_falls_back_on_params_and_never_repeats():
@@ -570,7 +569,7 @@ def test_a_variable_without_init_fn_must_exist():
         Read().apply({"stats": {"var": 3.0}})
 
 
-# --- perturb ----------------------------------------------------------------------------------------
+# --- perturb -------------------------------------------------------------------------------------
 
 
 class Perturbed(nn.Module):
@@ -613,7 +612,7 @@ def test_perturb_without_its_collection_does_nothing():
     assert "perturbations" not in grads
 
 
-# --- put_variable, setup ----------------------------------------------------------------------------
+# --- put_variable, setup -------------------------------------------------------------------------
 
 
 def test_put_variable_updates_what_is_mutable():
@@ -701,7 +700,7 @@ def test_setup_runs_for_a_module_made_in_a_compact_method():
     }
 
 
-# --- sow --------------------------------------------------------------------------------------------
+# --- sow -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("numbers_of_the_page")
@@ -741,7 +740,7 @@ def test_sow_with_init_and_reduce():
     assert state["intermediates"]["h"] == jnp.array([[3.0]])
 
 
-# --- tabulate ---------------------------------------------------------------------------------------
+# --- tabulate ------------------------------------------------------------------------------------
 
 
 class Tabulated(nn.Module):
@@ -803,7 +802,7 @@ def test_tabulate_prints_the_table_of_the_page():
     assert "Total Parameters: 50 (200 B)" in text
 
 
-# --- variables, nn.apply, nn.init -------------------------------------------------------------------
+# --- variables, nn.apply, nn.init ----------------------------------------------------------------
 
 
 class EncodeDecode(nn.Module):
@@ -856,7 +855,7 @@ def test_variables_of_a_module():
     assert seen == {"params": {"Dense_0": {"bias": (2,), "kernel": (3, 2)}}}
 
 
-# --- intercept_methods ------------------------------------------------------------------------------
+# --- intercept_methods ---------------------------------------------------------------------------
 
 
 class Passing(nn.Module):

@@ -18,6 +18,7 @@ from typing import Any, cast
 def shape_text(value: Any) -> str:
     """Write an array, or what is shaped like one, by its dtype and shape.
 
+    >>> import jax
     >>> shape_text(jax.ShapeDtypeStruct((2, 3), "bfloat16"))
     'bfloat16[2,3]'
     """

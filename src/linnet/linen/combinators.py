@@ -25,7 +25,7 @@ class Sequential(Module):
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, Sequence):
-            raise ValueError(  # noqa: TRY004  Flax's class
+            raise ValueError(
                 f"Sequential was given a {type(self.layers).__name__}, but its layers are a "
                 f"sequence. Write Sequential([{type(self.layers).__name__}(...), ...])."
             )
