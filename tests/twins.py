@@ -35,7 +35,7 @@ def outcome(program: Any, nn: Any) -> Any:
     """Run a program under one library; an error is an outcome too."""
     try:
         return program(nn)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
         names = tuple(cls.__name__ for cls in type(error).__mro__)
         return Raised(names[0], names)
 
