@@ -17,7 +17,7 @@ demo: $(STAMP)-examples
 	$(BIN)/python examples/digits.py $(ARGS)
 
 test: $(STAMP)-test
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src benchmarks $(ARGS)
 
 check: $(STAMP)-check $(STAMP)-test
 	$(BIN)/ruff format --check .
