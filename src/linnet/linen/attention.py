@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike, PRNGKey
 from linnet.linen.dense import DenseGeneral, default_kernel_init
-from linnet.linen.module import Module, compact, merge_param
+from linnet.linen.module import Module, compact, merge_param, nowrap
 from linnet.linen.normalization import LayerNorm
 from linnet.ops import attention
 from linnet.ops.decoding import extend_cache
@@ -301,6 +301,7 @@ class MultiHeadDotProductAttention(Module):
             name="out",
         )(x)
 
+    @nowrap
     def _project(
         self, inputs_q: Array, inputs_k: Array, inputs_v: Array
     ) -> tuple[Array, Array, Array]:
@@ -336,6 +337,7 @@ class MultiHeadDotProductAttention(Module):
                 made[place] = norm(made[place])
         return made[0], made[1], made[2]
 
+    @nowrap
     def _extend(self, key: Array, value: Array, mask: Array | None) -> tuple[Any, Any, Any]:
         """Put the next token into the cache; the first call, which has none, makes it."""
         ready = self.has_variable("cache", "cached_key")

@@ -16,7 +16,7 @@ from linnet.base.typing import (
     PromoteDtype,
 )
 from linnet.linen.dense import default_kernel_init, hooks_of, last_size
-from linnet.linen.module import Module, compact
+from linnet.linen.module import Module, compact, nowrap
 from linnet.ops import convolution
 from linnet.ops.axes import as_tuple, per_axis
 from linnet.ops.dtypes import promote_dtype
@@ -45,6 +45,7 @@ class _Conv(Module):
     conv_general_dilated: ConvGeneralDilated | None = None
     conv_general_dilated_cls: Any = None
 
+    @nowrap
     def _geometry(self, kernel_size: tuple[int, ...]) -> dict[str, Any]:
         """Return how the kernel moves, one entry for each spatial axis."""
         rank = len(kernel_size)
@@ -55,6 +56,7 @@ class _Conv(Module):
             "kernel_dilation": per_axis(self.kernel_dilation, rank, "kernel_dilation"),
         }
 
+    @nowrap
     def _parameters(
         self, kernel_shape: tuple[int, ...], bias_shape: tuple[int, ...]
     ) -> tuple[Array, Array | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Axes, Dtype, Initializer
-from linnet.linen.module import Module, compact, merge_param
+from linnet.linen.module import Module, compact, merge_param, nowrap
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.initializers import ones, zeros
@@ -318,6 +318,7 @@ class GroupNorm(Module):
             x, scale, bias, mask, num_groups=groups, reduction_axes=axes, **_statistics(self)
         )
 
+    @nowrap
     def _count_groups(self, features: int) -> int:
         """Return how many groups there are."""
         groups, size = self.num_groups, self.group_size
