@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from twins import assert_same
 
 import linnet.linen
+from twins import assert_same
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 X = jnp.ones((1, 4, 4, 8))

@@ -83,7 +83,8 @@ def render(
     last_text = len(headers) - len(kinds) - 1
     for i, (header, footer) in enumerate(zip(headers, footers, strict=True)):
         shown = rich_text.Text(footer, justify="right" if i == last_text else "left")
-        table.add_column(header, footer=shown, **dict(column_kwargs or {}))
+        # a shape that is too long for its column goes on in the next line, rather than be cut
+        table.add_column(header, footer=shown, **({"overflow": "fold"} | dict(column_kwargs or {})))
     for row in rows:
         # Text keeps rich from reading brackets of shapes as markup
         table.add_row(*(rich_text.Text(cell) for cell in _cells(row, counts, kinds)))
