@@ -1,6 +1,6 @@
 """The initializers by name, with the signatures of ``jax.nn.initializers``.
 
-``linnet.ops.drawing`` says what an initializer is.
+``linnet.ops.drawing`` says what an initializer is, ``linnet.ops.distributions`` what each draws.
 """
 
 from typing import Any
@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from linnet.base.typing import ArrayLike, Axes, Dtype
-from linnet.ops.drawing import (
+from linnet.ops.distributions import (
     Constant,
     DeltaOrthogonal,
     Distribution,
-    Initializer,
     Mode,
     Normal,
     Orthogonal,
@@ -20,6 +19,7 @@ from linnet.ops.drawing import (
     Uniform,
     VarianceScaling,
 )
+from linnet.ops.drawing import Initializer
 
 
 def _axes(axes: Axes) -> int | tuple[int, ...]:
