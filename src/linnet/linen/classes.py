@@ -49,6 +49,8 @@ def prepare_class(cls: type, *, kw_only: bool) -> None:
     """
     _check_annotations(cls)
     own_hash = "__hash__" in vars(cls)
+    if "__eq__" not in vars(cls):
+        setattr(cls, "__eq__", _equal)  # noqa: B010 - which pyright takes for a bound method
     dataclasses.dataclass(repr=False, eq=True, kw_only=kw_only)(cls)
     if not own_hash:
         # dataclasses unset it when they add __eq__
@@ -65,6 +67,17 @@ def prepare_class(cls: type, *, kw_only: bool) -> None:
     )
 
 
+def _equal(self: Any, other: Any) -> Any:
+    """Tell whether two modules are described alike and, if bound, stand at the same place."""
+    if type(self) is not type(other):
+        return NotImplemented
+    if self.scope is not other.scope:
+        return False
+    names = [field.name for field in dataclasses.fields(self) if field.compare]
+    one, two = (tuple(getattr(module, name) for name in names) for module in (self, other))
+    return one == two
+
+
 def _inherited(cls: type, name: str) -> Any:
     return next(vars(base)[name] for base in cls.__mro__[1:] if vars(base).get(name) is not None)
 
@@ -75,7 +88,7 @@ def _check_annotations(cls: type) -> None:
         raise errors.ReservedModuleAttributeError({"parent": annotations["parent"]})
     if "name" in annotations:
         # a subclass may write `name: str` for the reader; it stays the field that all modules have
-        cls.name = dataclasses.field(default=vars(cls).get("name"), kw_only=True)
+        cls.name = dataclasses.field(default=None, kw_only=True)
 
 
 def _put_last(cls: type) -> None:

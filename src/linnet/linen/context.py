@@ -69,6 +69,9 @@ class Context(threading.local):
         self.method_stack: list[str] = [""]
         self.interceptors: tuple[Any, ...] = ()
 
+    def __reduce__(self) -> str:
+        return "context"  # a class pickled by value takes its methods along, which refer to this
+
     def methods_of(self, module: Any) -> list[str]:
         """Return the names of the running methods of a module, innermost last."""
         running = zip(self.module_stack, self.method_stack, strict=True)

@@ -495,7 +495,7 @@ def _pretty(module: Module, depth: int) -> str:
     fields = [
         field.name
         for field in dataclasses.fields(module)
-        if field.repr and field.name not in {"parent", "name"}
+        if field.repr and field.init and field.name not in {"parent", "name"}
     ]
     children = dict(module._state.children)
     own = [name for name in fields if name not in children]
