@@ -59,6 +59,8 @@ def store_for_apply(
     """Make the store of a call of ``apply``, after a look at what was passed."""
     check_variables(variables)
     keys = {} if rngs is None else check_keys(rngs, module, "apply")
+    if capture:
+        mutable = union_filters(mutable, "intermediates")
     store = Store(variables, keys, mutable, capture=_capture_filter(capture))
     if store.tree:
         check_differentiated(variables, store.mutable)
@@ -73,6 +75,13 @@ def store_for_init(
         mutable = union_filters(mutable, "intermediates")
     keys = check_keys(rngs, module, "init")
     return Store({}, keys, mutable, initializing=True, capture=_capture_filter(capture))
+
+
+def with_changes(
+    result: Any, store: Store, mutable: CollectionFilter, capture: CaptureIntermediates
+) -> Any:
+    """Return what ``apply`` returns: the result and, if any could be written, the collections."""
+    return (result, store.mutated()) if capture or mutable is not False else result
 
 
 def _capture_filter(capture: CaptureIntermediates) -> Callable[[Any, str], bool] | None:
@@ -250,7 +259,7 @@ def apply(
     def apply_fn(variables: Mapping[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> Any:
         store = store_for_apply(module, variables, rngs, mutable, capture_intermediates)
         result = run(fn, module, store, args, kwargs)
-        return result if mutable is False else (result, store.mutated())
+        return with_changes(result, store, mutable, capture_intermediates)
 
     return apply_fn
 

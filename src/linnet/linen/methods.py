@@ -182,7 +182,7 @@ def wrap_method(name: str, fun: Callable[..., Any]) -> Callable[..., Any]:
                     result = _run(self, name, fun, args, kwargs)
             else:
                 result = _run(self, name, fun, args, kwargs)
-            if scope is not None and scope.store.capture is not None and not is_setup:
+            if scope is not None and scope.store.capture is not None:
                 _capture(self, name, result)
             return result
         except Exception as error:

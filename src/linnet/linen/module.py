@@ -175,7 +175,7 @@ class Module(ModuleVariables):
             mutable: the collections that may be written: a name, names, `DenyList`, True for all.
             capture_intermediates: store the result of every ``__call__``, or of the methods that a
                 function ``(module, method_name) -> bool`` picks, in collection ``intermediates``,
-                which must be mutable.
+                which is mutable then.
             **kwargs: for the method.
 
         Returns:
@@ -201,7 +201,7 @@ class Module(ModuleVariables):
         _check_keywords(fn, kwargs, "apply")
         store = functional.store_for_apply(self, variables, rngs, mutable, capture_intermediates)
         result = functional.run(fn, self, store, args, kwargs)
-        return result if mutable is False else (result, store.mutated())
+        return functional.with_changes(result, store, mutable, capture_intermediates)
 
     def init_with_output(
         self,

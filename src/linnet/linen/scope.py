@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import jax
+import numpy as np
 
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
@@ -325,10 +326,9 @@ class Scope:
             jax.tree.leaves(value) if is_axis_metadata(value) or not _is_array(value) else (value,)
         )
         for given, shape in zip(found, expected, strict=False):
-            if getattr(given, "shape", shape) != shape:
-                raise errors.ScopeParamShapeError(
-                    name, self.path, given.shape, shape, owner=self.owner
-                )
+            passed = given.shape if hasattr(given, "shape") else np.shape(given)
+            if passed != shape:
+                raise errors.ScopeParamShapeError(name, self.path, passed, shape, owner=self.owner)
 
     def _raise_missing_param(self, name: str) -> None:
         if self.is_collection_empty("params"):
