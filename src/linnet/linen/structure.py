@@ -400,7 +400,8 @@ def _map_modules(fn: Any, value: Any) -> Any:
 
 def _no_attribute(module: ModuleStructure, name: str) -> str:
     cls = type(module).__name__
-    known = [key for key in (*module.__dict__, *dir(type(module))) if not key.startswith("_")]
+    every = (*module.__dict__, *dir(type(module)))
+    known = [key for key in every if not key.startswith("_") and key != "scope"]
     text = f"{cls!r} object has no attribute {name!r}.{errors.near(name, known)}"
     if module.scope is None:
         return (
