@@ -80,7 +80,10 @@ def growth_table(growth: Growth, counts: Sequence[int], limit: float) -> Grid:
             cells = [amount(costs.get(blocks), row.unit) for blocks in counts]
             title = "" if index else row.title
             lines.append([title, name, *cells, amount(slope(costs), row.unit)])
-    notes = [f"– was not taken: more than {limit:g} s, judging from the size before."]
+    notes = [
+        f"– was not taken: more than {limit:g} s, judging from the size before.",
+        "init was taken at every other size.",
+    ]
     columns = ["work", "", *(f"{blocks} blocks" for blocks in counts), "per block"]
     return Grid("Growth with the number of blocks", columns, lines, notes)
 
