@@ -81,7 +81,7 @@ Counter().apply({"counts": {"calls": 0}}, mutable=["count"])
     Mistake(
         "Misspelling a stream",
         'model.apply(variables, x, train=True, rngs={"dropuot": key}, mutable=["batch_stats"])',
-        ("/Dropout_0", "Did you mean 'dropuot'?", "rngs={'dropout': key}"),
+        ("/Dropout_0", "Is 'dropuot' a misspelling of it?", "rngs={'dropout': key}"),
     ),
     Mistake(
         "Writing `rng=` for `rngs=`",

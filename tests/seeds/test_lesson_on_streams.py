@@ -87,7 +87,7 @@ def test_rng_for_rngs_is_caught_with_the_line_to_write():
 
 def test_a_misspelt_stream_is_suggested():
     """The near name is named."""
-    with pytest.raises(errors.InvalidRngError, match="Did you mean 'dropuot'"):
+    with pytest.raises(errors.InvalidRngError, match="Is 'dropuot' a misspelling"):
         dropout_model(nn).apply(
             _params(nn), X, deterministic=False, rngs={"dropuot": jax.random.PRNGKey(7)}
         )

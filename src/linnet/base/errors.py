@@ -10,7 +10,6 @@ name goes on working. Two rules follow from that: names here are not ours to tid
 Flax raises as a plain ``ValueError``, ``TypeError`` or ``AttributeError`` inherits from that too.
 """
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,8 +51,24 @@ def near(name: str, names: Iterable[str]) -> str:
     >>> near("kernal", ["bias", "kernel"])
     " Did you mean 'kernel'?"
     """
-    match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f" Did you mean {match[0]!r}?" if match else ""
+    match = _closest(name, names)
+    return f" Did you mean {match!r}?" if match else ""
+
+
+def misspelt(name: str, names: Iterable[str]) -> str:
+    """Point to the one of ``names`` that was likely meant to be ``name``, as a sentence.
+
+    >>> misspelt("dropout", ["params", "dropuot"])
+    " Is 'dropuot' a misspelling of it?"
+    """
+    match = _closest(name, names)
+    return f" Is {match!r} a misspelling of it?" if match else ""
+
+
+def _closest(name: str, names: Iterable[str]) -> str | None:
+    import difflib  # only once something is wrong
+
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)), None)
 
 
 # --- variables and collections ------------------------------------------------------------------
@@ -121,9 +136,9 @@ class ScopeVariableNotFoundError(MisfitError):
         present = "" if have is None else f" It holds: {listing(have)}."
         super().__init__(
             f"{place(scope_path, owner)} needs variable {name!r} of collection {col!r}, which does "
-            f"not exist there.{present}{near(name, have or ())} A new variable is made only while "
-            f"its collection is mutable: call `model.init(...)`, or `model.apply(variables, ..., "
-            f"mutable=[{col!r}])`."
+            f"not exist there.{present}{misspelt(name, have or ())} A new variable is made only "
+            f"while its collection is mutable: call `model.init(...)`, or "
+            f"`model.apply(variables, ..., mutable=[{col!r}])`."
         )
 
 

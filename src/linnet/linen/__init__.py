@@ -2,9 +2,12 @@
 
 ``import linnet.linen as nn``. A module describes a network; ``init`` makes its variables and
 ``apply`` computes with them.
+
+What only some programs need, tables and logical axes, is loaded when it is first asked for.
 """
 
-from typing import NoReturn
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from linnet.base.errors import near
 from linnet.lift.axes import broadcast
@@ -18,9 +21,7 @@ from linnet.linen import (
     module,
     normalization,
     pooling,
-    spmd,
     stochastic,
-    summary,
 )
 from linnet.linen.activation import (
     PReLU,
@@ -85,19 +86,7 @@ from linnet.linen.name_scope import (
 )
 from linnet.linen.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from linnet.linen.pooling import avg_pool, max_pool, pool
-from linnet.linen.spmd import (
-    LogicallyPartitioned,
-    get_logical_axis_rules,
-    logical_axis_rules,
-    logical_to_mesh,
-    logical_to_mesh_axes,
-    logical_to_mesh_sharding,
-    set_logical_axis_rules,
-    with_logical_constraint,
-    with_logical_partitioning,
-)
 from linnet.linen.stochastic import Dropout
-from linnet.linen.summary import tabulate
 from linnet.state import metadata as meta
 from linnet.state.metadata import unbox
 from linnet.state.partitioning import (
@@ -108,6 +97,37 @@ from linnet.state.partitioning import (
     with_partitioning,
 )
 from linnet.tree.frozen_dict import FrozenDict
+
+if TYPE_CHECKING:
+    from linnet.linen import spmd, summary
+    from linnet.linen.spmd import (
+        LogicallyPartitioned,
+        get_logical_axis_rules,
+        logical_axis_rules,
+        logical_to_mesh,
+        logical_to_mesh_axes,
+        logical_to_mesh_sharding,
+        set_logical_axis_rules,
+        with_logical_constraint,
+        with_logical_partitioning,
+    )
+    from linnet.linen.summary import tabulate
+
+# name → the module that has it; a module's own name leads to the module itself
+_ON_DEMAND = {
+    "spmd": "linnet.linen.spmd",
+    "summary": "linnet.linen.summary",
+    "tabulate": "linnet.linen.summary",
+    "LogicallyPartitioned": "linnet.linen.spmd",
+    "get_logical_axis_rules": "linnet.linen.spmd",
+    "logical_axis_rules": "linnet.linen.spmd",
+    "logical_to_mesh": "linnet.linen.spmd",
+    "logical_to_mesh_axes": "linnet.linen.spmd",
+    "logical_to_mesh_sharding": "linnet.linen.spmd",
+    "set_logical_axis_rules": "linnet.linen.spmd",
+    "with_logical_constraint": "linnet.linen.spmd",
+    "with_logical_partitioning": "linnet.linen.spmd",
+}
 
 __all__ = [
     "PARTITION_NAME",
@@ -215,5 +235,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(f"module 'linnet.linen' has no attribute {name!r}.{near(name, __all__)}")
+def __getattr__(name: str) -> Any:
+    home = _ON_DEMAND.get(name)
+    if home is None:
+        suggestion = near(name, __all__)
+        raise AttributeError(f"module 'linnet.linen' has no attribute {name!r}.{suggestion}")
+    module = importlib.import_module(home)
+    found = globals()[name] = module if home.endswith(f".{name}") else getattr(module, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})

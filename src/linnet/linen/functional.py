@@ -17,10 +17,9 @@ from linnet.base import errors, jaxcompat
 from linnet.base.traceback import hide_internal_frames
 from linnet.base.typing import PRNGKey
 from linnet.linen.methods import describe
-from linnet.linen.misfit import explain
 from linnet.linen.scope import Store
 from linnet.linen.trained import check_differentiated
-from linnet.state.filters import CollectionFilter, DenyList, union_filters
+from linnet.state.collection_filters import CollectionFilter, DenyList, union_filters
 from linnet.state.streams import is_key
 
 CaptureIntermediates = bool | Callable[[Any, str], bool]
@@ -42,6 +41,8 @@ def run(
         return fn(module.clone(parent=store.root), *args, **kwargs)
     except Exception as error:
         if isinstance(error, errors.MisfitError) and not store.initializing:
+            from linnet.linen.misfit import explain
+
             explain(error, fn, module, store, args, kwargs)
         hide_internal_frames(error)
         raise

@@ -34,7 +34,7 @@ from linnet.linen.methods import (
 from linnet.linen.scope import Scope, Store, Variable, thaw
 from linnet.linen.structure import ModuleStructure, share_scope
 from linnet.linen.variables import ModuleVariables, scope_of
-from linnet.state.filters import CollectionFilter, DenyList
+from linnet.state.collection_filters import CollectionFilter, DenyList
 
 M = TypeVar("M", bound="Module")
 T = TypeVar("T")

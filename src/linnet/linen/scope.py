@@ -34,7 +34,7 @@ from linnet.base.typing import PRNGKey
 from linnet.linen.shapes import shapes_made
 from linnet.ops.keys import DeferredKey, takes_deferred_key
 from linnet.state import kinds
-from linnet.state.filters import CollectionFilter, InCollections, collections_of
+from linnet.state.collection_filters import CollectionFilter, InCollections, collections_of
 from linnet.state.metadata import is_axis_metadata, replace_boxed, unbox
 from linnet.state.streams import key_at
 from linnet.tree.frozen_dict import freeze
@@ -118,6 +118,8 @@ class Scope:
         "_children",
         "_read",
         "counts",
+        "declared_by",
+        "drawn_at",
         "name",
         "names",
         "owner",
@@ -131,10 +133,14 @@ class Scope:
         self.parent = parent
         self.name = name
         self.path: tuple[str, ...] = () if parent is None else (*parent.path, name)
+        # the path that keys are folded from: the first one, where `share_scope` has moved a module
+        self.drawn_at: tuple[str, ...] = () if parent is None else (*parent.drawn_at, name)
         self.owner: str | None = None
         self.counts: dict[str, int] = {}
         # name → the collections that use it, None standing for a submodule
         self.names: dict[str, set[str | None]] = {}
+        # (name, collection) → the module that declared it, kept where modules share this scope
+        self.declared_by: dict[tuple[str, str | None], Any] | None = None
         self._children: dict[str, Scope] = {}
         self._read: dict[str, Mapping[str, Any]] = {}
 
@@ -149,7 +155,7 @@ class Scope:
         if child is None:
             child = self._children[name] = Scope(self.store, self, name)
         else:
-            child.names = {}
+            child.names, child.declared_by = {}, None
         return child
 
     def at(self, path: tuple[str, ...]) -> "Scope":
@@ -286,7 +292,7 @@ class Scope:
         if stream not in keys:
             raise errors.InvalidRngError(_no_stream(name, self, list(keys)))
         count = self.counts[stream] = self.counts.get(stream, 0) + 1
-        return key_at(keys[stream], (*self.path, count))
+        return key_at(keys[stream], (*self.drawn_at, count))
 
     # --- declaring variables -----------------------------------------------------------------
 
@@ -348,7 +354,7 @@ class Scope:
             )
         have = self.collection("params")
         raise errors.ScopeParamNotFoundError(
-            name, self.path, owner=self.owner, have=have, hint=errors.near(name, have).strip()
+            name, self.path, owner=self.owner, have=have, hint=errors.misspelt(name, have).strip()
         )
 
     def variable(
@@ -474,6 +480,6 @@ def _no_stream(name: str, scope: Scope, have: list[str]) -> str:
     fresh = " and a new key for each step: `key, step_key = jax.random.split(key)`"
     return (
         f"{errors.place(scope.path, scope.owner)} draws a random key from stream {name!r}, but "
-        f"{passed}.{errors.near(name, have)} Write {cure}, with key = jax.random.key(seed)"
+        f"{passed}.{errors.misspelt(name, have)} Write {cure}, with key = jax.random.key(seed)"
         f"{'' if scope.store.initializing else fresh}."
     )

@@ -19,7 +19,7 @@ from linnet.linen.functional import INIT_COLLECTIONS
 from linnet.linen.methods import InterceptorContext, intercept_methods
 from linnet.linen.scope import Store, thaw
 from linnet.linen.structure import transplant
-from linnet.state.filters import CollectionFilter
+from linnet.state.collection_filters import CollectionFilter
 from linnet.state.metadata import is_axis_metadata
 from linnet.state.partitioning import Partitioned
 
