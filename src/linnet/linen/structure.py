@@ -185,6 +185,13 @@ def reserve(module: ModuleStructure, name: str, col: str | None, what: str) -> N
         uses = scope.names[name]
         by = "a submodule" if None in uses else f"a variable of {errors.listing(sorted(uses))}"
         raise errors.NameInUseError(what, name, type(module).__name__, path=scope.path, taken_by=by)
+    if scope.declared_by is not None:
+        other = scope.declared_by.setdefault((name, col), module)
+        if other is not module:
+            by = f"{type(other).__name__}, which shares the scope"
+            raise errors.NameInUseError(
+                what, name, type(module).__name__, path=scope.path, taken_by=by
+            )
     scope.reserve(name, col)
     if state.in_compact and not state.in_setup:
         state.reserved.append((name, col))
@@ -208,7 +215,9 @@ def _rebind(module: ModuleStructure, scope: Scope) -> None:
     module.__dict__["scope"] = scope
     for name, child in module._state.children.items():
         scope.reserve(name, None)
-        _rebind(child, scope.push(name))
+        moved = scope.push(name)
+        moved.drawn_at = child.scope.drawn_at
+        _rebind(child, moved)
 
 
 def transplant(module: M, store: Store) -> M:
@@ -259,7 +268,10 @@ def share_scope(module: ModuleStructure, other: ModuleStructure, /) -> None:
         if each.scope is None:
             raise errors.CallShareScopeOnUnboundModuleError(type(each).__name__)
     own, theirs = module.scope, other.scope
-    if theirs.path[: len(own.path)] == own.path:
+    shared = own if theirs.path[: len(own.path)] == own.path else theirs
+    if shared.declared_by is None:
+        shared.declared_by = {}
+    if shared is own:
         own.names.pop(theirs.name, None)
         _rebind(other, own)
     else:
@@ -321,7 +333,10 @@ def adopt(module: ModuleStructure, name: str, value: Any) -> Any:
     if type(value) is tuple or type(value) is list:
         return tuple(adopt(module, f"{name}_{i}", item) for i, item in enumerate(value))
     if isinstance(value, dict | FrozenDict):
-        return FrozenDict({key: adopt(module, f"{name}_{key}", value[key]) for key in value})
+        # a module that stands at two keys is named after the first in sorted order
+        order = sorted(value, key=str)
+        adopted = {key: adopt(module, f"{name}_{key}", value[key]) for key in order}
+        return FrozenDict({key: adopted[key] for key in value})
     return _map_nodes(value, lambda suffix, leaf: adopt(module, f"{name}_{suffix}", leaf))
 
 
