@@ -172,3 +172,38 @@ def test_import_of_linen_is_light():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip() == "[]"
+
+
+LAYERS = [
+    SOURCE / "linen" / f"{family}.py"
+    for family in (
+        "activation",
+        "attention",
+        "combinators",
+        "convolution",
+        "dense",
+        "normalization",
+        "pooling",
+        "stochastic",
+    )
+]
+# of jax.numpy a layer may name dtypes, and ask for a shape
+NO_ARITHMETIC = {"float32", "int32", "shape", "issubdtype", "floating"}
+
+
+@pytest.mark.parametrize("path", LAYERS, ids=name_of)
+def test_layers_leave_the_arithmetic_to_ops(path):
+    """A layer declares, makes parameters, and calls an op: no jnp function, no lax, no jax.nn."""
+    tree = ast.parse(path.read_text())
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"jnp", "lax", "np", "jax", "random"}
+    }
+    assert used <= NO_ARITHMETIC, f"{name_of(path)} computes with {sorted(used - NO_ARITHMETIC)}"
+    imported = {name for name in imports(path, ast.walk(tree)) if name.startswith("jax")}
+    assert imported <= {"jax.numpy", "jax"}, imported
+    arrays = [node for node in ast.walk(tree) if isinstance(node, ast.MatMult | ast.Pow)]
+    assert arrays == []
