@@ -1,5 +1,8 @@
 """`init`, `apply`, `bind`, `lazy_init` and their function forms, however they are called."""
 
+import gc
+import weakref
+
 import flax
 import jax
 import jax.numpy as jnp
@@ -439,3 +442,42 @@ def test_lazy_init_names_the_variable():
 
     with pytest.raises(errors.LazyInitError, match=r"/state/mean.*concrete array"):
         Outer().lazy_init(KEY, ABSTRACT)
+
+
+def test_the_arrays_of_a_call_are_let_go_when_it_ends():
+    """Neither what was passed nor what was made waits for the garbage collector."""
+    model = linnet.linen.Sequential(
+        [linnet.linen.Dense(3), linnet.linen.BatchNorm(use_running_average=False)]
+    )
+    x = jnp.ones((2, 3))
+    variables = model.init(jax.random.key(0), x)
+    gc.collect()
+    gc.disable()
+    try:
+        passed = weakref.ref(variables["params"]["layers_0"]["kernel"])
+        _, updates = model.apply(variables, x, mutable=["batch_stats"])
+        changed = weakref.ref(updates["batch_stats"]["layers_1"]["mean"])
+        del variables, updates
+        assert passed() is None
+        assert changed() is None
+    finally:
+        gc.enable()
+
+
+def test_a_module_that_outlives_its_call_cannot_read_parameters():
+    """The message says that the call has ended."""
+    kept = []
+
+    class Leaky(linnet.linen.Module):
+        def setup(self):
+            self.dense = linnet.linen.Dense(2)
+
+        def __call__(self, x):
+            kept.append(self.dense)
+            return self.dense(x)
+
+    x = jnp.ones((1, 3))
+    variables = Leaky().init(jax.random.key(0), x)
+    Leaky().apply(variables, x)
+    with pytest.raises(errors.InvalidScopeError, match="/dense .*had ended"):
+        kept[-1](x)

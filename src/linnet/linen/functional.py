@@ -82,7 +82,7 @@ def with_changes(
     result: Any, store: Store, mutable: CollectionFilter, capture: CaptureIntermediates
 ) -> Any:
     """Return what ``apply`` returns: the result and, if any could be written, the collections."""
-    return (result, store.mutated()) if capture or mutable is not False else result
+    return (result, store.take()) if capture or mutable is not False else result
 
 
 def _capture_filter(capture: CaptureIntermediates) -> Callable[[Any, str], bool] | None:
@@ -285,7 +285,7 @@ def init_with_output(
 
     def init_fn(rngs: Any, *args: Any, **kwargs: Any) -> Any:
         store = store_for_init(module, rngs, mutable, capture_intermediates)
-        return run(fn, module, store, args, kwargs), store.mutated()
+        return run(fn, module, store, args, kwargs), store.take()
 
     return init_fn
 

@@ -228,7 +228,7 @@ class Module(ModuleVariables):
         _check_instance(self, "init_with_output")
         store = functional.store_for_init(self, rngs, mutable, capture_intermediates)
         fn = functional.unbound_method(self, method)
-        return functional.run(fn, self, store, args, kwargs), store.mutated()
+        return functional.run(fn, self, store, args, kwargs), store.take()
 
     def init(
         self,
@@ -305,7 +305,7 @@ class Module(ModuleVariables):
         store = functional.store_for_init(self, rngs, mutable)
         fn = functional.unbound_method(self, method)
         functional.run_abstractly(fn, self, store, args, kwargs)
-        return store.mutated()
+        return store.take()
 
     def bind(
         self,

@@ -92,13 +92,25 @@ class Store:
             return _HERE
         return jaxcompat.at_trace(self.trace)
 
-    def mutated(self) -> Mapping[str, Any]:
-        """Return the mutable collections as they are now, as ``apply`` gives them back."""
-        return freeze(self.tree) if config.flax_return_frozendict else self.tree
+    def take(self) -> Mapping[str, Any]:
+        """Give the mutable collections away as they are now, as ``apply`` returns them."""
+        tree, self.tree = self.tree, {}
+        return freeze(tree) if config.flax_return_frozendict else tree
 
     def close(self) -> None:
-        """End the call: what still refers to the store gets an error from now on."""
+        """End the call: what still refers to the store gets an error from now on.
+
+        The arrays are let go at once. Modules and scopes refer to one another, so without this the
+        variables of a call would live until Python next looks for cycles.
+        """
         self.open = False
+        self.given, self.keys = EMPTY, {}
+        self.adopted.clear()
+        scopes = [self.root]
+        while scopes:
+            scope = scopes.pop()
+            scope._read.clear()
+            scopes.extend(scope._children.values())
 
 
 _HERE = nullcontext()
