@@ -446,9 +446,8 @@ def test_lazy_init_names_the_variable():
 
 def test_the_arrays_of_a_call_are_let_go_when_it_ends():
     """Neither what was passed nor what was made waits for the garbage collector."""
-    model = linnet.linen.Sequential(
-        [linnet.linen.Dense(3), linnet.linen.BatchNorm(use_running_average=False)]
-    )
+    nn = linnet.linen
+    model = nn.Sequential([nn.Dense(3), nn.BatchNorm(use_running_average=False)])
     x = jnp.ones((2, 3))
     variables = model.init(jax.random.key(0), x)
     gc.collect()
@@ -466,11 +465,12 @@ def test_the_arrays_of_a_call_are_let_go_when_it_ends():
 
 def test_a_module_that_outlives_its_call_cannot_read_parameters():
     """The message says that the call has ended."""
+    nn = linnet.linen
     kept = []
 
-    class Leaky(linnet.linen.Module):
+    class Leaky(nn.Module):
         def setup(self):
-            self.dense = linnet.linen.Dense(2)
+            self.dense = nn.Dense(2)
 
         def __call__(self, x):
             kept.append(self.dense)
@@ -479,5 +479,5 @@ def test_a_module_that_outlives_its_call_cannot_read_parameters():
     x = jnp.ones((1, 3))
     variables = Leaky().init(jax.random.key(0), x)
     Leaky().apply(variables, x)
-    with pytest.raises(errors.InvalidScopeError, match="/dense .*had ended"):
+    with pytest.raises(errors.InvalidScopeError, match=r"/dense .*had ended"):
         kept[-1](x)
