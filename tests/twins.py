@@ -54,23 +54,32 @@ def assert_same(program: Any, *, tolerance: float = 1e-5, drawn: bool = False) -
     return ours
 
 
-def compare(ours: Any, theirs: Any, where: str = "", *, tolerance: float, drawn: bool) -> None:
-    """Check that two results are the same."""
+def compare(
+    ours: Any,
+    theirs: Any,
+    where: str = "",
+    *,
+    tolerance: float,
+    drawn: bool,
+    floor: float = 0.01,
+) -> None:
+    """Check that two results are the same; ``floor`` is what a vanishing array is measured by."""
+    how = {"tolerance": tolerance, "drawn": drawn, "floor": floor}
     if isinstance(theirs, Mapping):
         assert isinstance(ours, Mapping), (where, ours, theirs)
         assert list(ours) == list(theirs), (where, list(ours), list(theirs))
         for key in theirs:
-            compare(ours[key], theirs[key], f"{where}/{key}", tolerance=tolerance, drawn=drawn)
+            compare(ours[key], theirs[key], f"{where}/{key}", **how)
     elif isinstance(theirs, list | tuple):
         assert type(ours) is type(theirs), (where, ours, theirs)
         assert len(ours) == len(theirs), (where, ours, theirs)
         for i, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-            compare(one, other, f"{where}[{i}]", tolerance=tolerance, drawn=drawn)
+            compare(one, other, f"{where}[{i}]", **how)
     elif isinstance(theirs, jax.Array | np.ndarray):
-        _compare_arrays(ours, theirs, where, tolerance, drawn=drawn)
+        _compare_arrays(ours, theirs, where, **how)
     elif hasattr(theirs, "names") and hasattr(theirs, "unbox"):
         assert ours.names == theirs.names, where
-        compare(ours.value, theirs.value, where, tolerance=tolerance, drawn=drawn)
+        compare(ours.value, theirs.value, where, **how)
     elif isinstance(theirs, Raised):
         assert isinstance(ours, Raised), (where, ours, theirs)
         assert theirs.name in ours.bases, (where, ours, theirs)
@@ -78,7 +87,9 @@ def compare(ours: Any, theirs: Any, where: str = "", *, tolerance: float, drawn:
         assert ours == theirs, (where, ours, theirs)
 
 
-def _compare_arrays(ours: Any, theirs: Any, where: str, tolerance: float, *, drawn: bool) -> None:
+def _compare_arrays(
+    ours: Any, theirs: Any, where: str, *, tolerance: float, drawn: bool, floor: float
+) -> None:
     assert ours.shape == theirs.shape, (where, ours.shape, theirs.shape)
     assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
     if jnp.issubdtype(theirs.dtype, jax.dtypes.prng_key):
@@ -90,7 +101,7 @@ def _compare_arrays(ours: Any, theirs: Any, where: str, tolerance: float, *, dra
     else:
         one, other = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         finite = np.abs(other[np.isfinite(other)])
-        scale = max(finite.max(), 0.01) if finite.size else 1.0
+        scale = max(finite.max(), floor) if finite.size else 1.0
         np.testing.assert_allclose(
             one, other, rtol=tolerance, atol=tolerance * scale, err_msg=where
         )

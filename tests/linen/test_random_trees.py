@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.twins import FLAX, LINNET, Raised, compare, outcome
 
-ENOUGH = 200  # distinct trees
-X = jnp.linspace(-1.0, 2.0, 12).reshape(4, 3) ** 2
+ENOUGH = 200  # distinct trees without a mistake in them
+X = 2 * jnp.sin(2.5 * jnp.arange(12.0)).reshape(4, 3)
 KEYS = {name: jax.random.key(i) for i, name in enumerate(["params", "dropout", "noise"])}
 
 LAYERS = ["dense", "dense without bias", "layer norm", "batch norm", "dropout", "prelu", "embed"]
@@ -27,7 +27,7 @@ OWN = ["scale", "counter", "noise", "sow", "perturb", "keys", "boxed", "nothing"
 LEAVES = [*LAYERS, "dropout of noise", *OWN]
 SETUPS = ["setup", "setup of list", "setup of dict", "mixed", "shared scope"]
 BRANCHES = [*SETUPS, "compact", "field", "field of dict", "detached field", "sequential"]
-NAMES = [None, None, None, None, "a", "b", "Dense_0", "parts"]
+NAMES = [*[None] * 8, "a", "b", "Dense_0", "parts"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def leaf_classes(nn: Any) -> dict[str, Any]:
     class Scale(nn.Module):
         @nn.compact
         def __call__(self, x):
-            shift = self.param("shift", lambda key: {"by": jnp.ones((3,))})
+            shift = self.param("shift", lambda key: {"by": jnp.full((3,), 0.1)})
             return x * self.param("scale", nn.initializers.uniform(), (3,)) + shift["by"]
 
     class Counter(nn.Module):
@@ -78,7 +78,7 @@ def leaf_classes(nn: Any) -> dict[str, Any]:
             count = self.variable("counts", "calls", lambda: jnp.zeros((), jnp.int32))
             if not self.is_initializing() and self.is_mutable_collection("counts"):
                 count.value += 1
-            return x + count.value
+            return x + 0.1 * count.value
 
     class Noise(nn.Module):
         @nn.compact
@@ -217,7 +217,7 @@ def branch_classes(nn: Any) -> dict[str, Any]:
 
         @nn.compact
         def __call__(self, x):
-            return self.inner(x) + self.param("extra", nn.initializers.ones, (3,))
+            return self.inner(x) + self.param("extra", nn.initializers.constant(0.1), (3,))
 
     return {
         "compact": Compact,
@@ -256,8 +256,10 @@ def build(nn: Any, node: Node) -> Any:
 
 situations = st.fixed_dictionaries(
     {
-        "init_streams": st.sampled_from([("params", "noise", "dropout"), ("params",), ("noise",)]),
-        "streams": st.sampled_from([("params", "noise", "dropout"), ("noise", "dropout"), ()]),
+        "init_streams": st.sampled_from(
+            [tuple(KEYS), ("params",), ("params", "noise"), ("noise",)]
+        ),
+        "streams": st.sampled_from([tuple(KEYS), ("noise", "dropout"), ("params",), ()]),
         "mutable": st.sampled_from(
             [True, ["batch_stats", "counts", "state", "intermediates", "keys"], False, "counts"]
         ),
@@ -292,7 +294,7 @@ def assert_alike(tree: Node, situation: dict[str, Any]) -> str:
     given = {col: tree for col, tree in FLAX.unbox(theirs).items() if col not in SHOWN}
 
     def apply(nn):
-        return build(nn, tree).apply(given, X + 1, **call)
+        return build(nn, tree).apply(given, X + 0.1, **call)
 
     applied = [outcome(apply, nn) for nn in (LINNET, FLAX)]
     compare(*applied, "apply", tolerance=1e-5, drawn=False)
@@ -309,7 +311,9 @@ def assert_alike(tree: Node, situation: dict[str, Any]) -> str:
 
         return jax.grad(loss, argnums=(0, 1))(trained, X)
 
-    compare(*(outcome(gradients, nn) for nn in (LINNET, FLAX)), "grad", tolerance=1e-5, drawn=False)
+    grads = [outcome(gradients, nn) for nn in (LINNET, FLAX)]
+    # a bias before a normalisation has no gradient: its rounding is that of the cotangents, near 1
+    compare(*grads, "gradients", tolerance=1e-5, drawn=False, floor=1.0)
     return "gradients"
 
 
@@ -317,12 +321,12 @@ SHOWN = {"intermediates", "keys", "sums"}
 
 
 def test_random_trees_behave_alike():
-    """At least 200 distinct trees: variables, keys, outputs, updates, gradients, errors."""
+    """At least 200 distinct sound trees, and others: all that can be seen of them is the same."""
     came: dict[Node, str] = {}
 
     @given(tree=trees, situation=situations)
     @settings(
-        max_examples=320,
+        max_examples=500,
         derandomize=True,
         deadline=None,
         database=None,
@@ -334,8 +338,6 @@ def test_random_trees_behave_alike():
             came[tree] = assert_alike(tree, situation)
 
     alike()
-    assert len(came) >= ENOUGH
-    # most trees are sound, and some are not
     ends = list(came.values())
-    assert ends.count("gradients") >= ENOUGH / 2
-    assert min(ends.count("init"), ends.count("apply")) >= 10
+    assert ends.count("gradients") >= ENOUGH
+    assert min(ends.count("init"), ends.count("apply")) >= 10, "few trees had a mistake"
