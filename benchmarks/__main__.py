@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="numbers of blocks for the second table; empty for none",
     )
     parser.add_argument(
-        "--limit", type=float, default=8, help="seconds that a figure of the sweep may take"
+        "--limit", type=float, default=10, help="seconds that a figure of the sweep may take"
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--out", type=Path, default=Path("out/bench/linen.json"))

@@ -20,11 +20,11 @@ class Work:
 
 
 WORKS = {
-    "import": Work(works.imports, 5, 1),
+    "import": Work(works.imports, 4, 1),
     "init": Work(works.init, 3, 1),
     "trace": Work(works.trace, 15, 3),
     "eager": Work(works.eager, 15, 3),
-    "gradient": Work(works.gradient, 5, 1),
+    "gradient": Work(works.gradient, 4, 1),
 }
 
 
