@@ -100,7 +100,7 @@ def module_paths(
     for call in calls:
         path = "/".join(call.path)
         if path not in found:
-            found[path] = call.module.clone(_deep_clone=True)
+            found[path] = call.module.clone(_deep_clone=True, name=None)
     return found
 
 
