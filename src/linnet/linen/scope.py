@@ -21,7 +21,7 @@ Three invariants:
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -229,7 +229,7 @@ class Scope:
         return self.collection(col).get(name, default)
 
     def put_variable(self, col: str, name: str, value: Any) -> None:
-        """Write a variable at this path.
+        """Write a variable at this path; a dictionary is written entry by entry into one there.
 
         Raises:
             ModifyScopeVariableError: the collection is not mutable in this call.
@@ -243,7 +243,8 @@ class Scope:
             )
         if jaxcompat.current_trace() is not store.trace and not store.resolves_later:
             self._check_level(col, name, value)
-        self._writable(col)[name] = value
+        siblings = self._writable(col)
+        siblings[name] = _merged(siblings.get(name), value) if isinstance(value, Mapping) else value
 
     def _check_level(self, col: str, name: str, value: Any) -> None:
         traces = map(jaxcompat.trace_of, jax.tree.leaves(value))
@@ -451,11 +452,11 @@ class Variable(Generic[T]):
     @value.setter
     def value(self, value: T) -> None:
         scope = self.scope
-        if self.unbox and scope.has_variable(self.collection, self.name):
-            current = scope.get_variable(self.collection, self.name)
-            if not _is_array(current):
-                scope.put_variable(self.collection, self.name, replace_boxed(current, value))
-                return
+        current = scope.get_variable(self.collection, self.name)
+        if self.unbox and not _is_array(current) and _has_boxes(current):
+            # a value of another structure has no use for the boxes of the old one
+            with suppress(ValueError):
+                value = replace_boxed(current, value)
         scope.put_variable(self.collection, self.name, value)
 
     def is_mutable(self) -> bool:
@@ -469,6 +470,17 @@ class Variable(Generic[T]):
 
 def _is_array(value: Any) -> bool:
     return isinstance(value, jax.Array)
+
+
+def _has_boxes(value: Any) -> bool:
+    return any(map(is_axis_metadata, jax.tree.leaves(value, is_leaf=is_axis_metadata)))
+
+
+def _merged(current: Any, value: Any) -> Any:
+    """Return a dictionary with the entries of another one written into it."""
+    if not (isinstance(current, Mapping) and isinstance(value, Mapping)):
+        return value
+    return {**current, **{key: _merged(current.get(key), value[key]) for key in value}}
 
 
 def _unboxed(value: Any) -> Any:
