@@ -162,7 +162,7 @@ def unbound_method(module: Any, method: Any) -> Callable[..., Any]:
             )
         return type(module).__call__
     if isinstance(method, str):
-        return lambda bound, *args, **kwargs: _named(bound, method)(*args, **kwargs)
+        return lambda bound, /, *args, **kwargs: _named(bound, method)(*args, **kwargs)
     if hasattr(method, "__func__"):
         return method.__func__
     if not callable(method):
