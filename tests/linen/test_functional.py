@@ -301,6 +301,21 @@ def test_keyword_inputs_and_positional_mixes():
     assert_same(program)
 
 
+@pytest.mark.parametrize("by", ["name", "function"])
+def test_arguments_called_as_things_inside_are(by):
+    """A method may have an argument of any name."""
+
+    def program(nn):
+        class Outer(nn.Module):
+            def pick(self, bound=1, fn=2, store=3, module=4, fun=5, args=6):
+                return bound, fn, store, module, fun, args
+
+        method = "pick" if by == "name" else Outer.pick
+        return Outer().apply({}, bound=7, fn=8, store=9, module=10, fun=11, args=12, method=method)
+
+    assert_same(program)
+
+
 def test_unknown_keywords_of_the_call():
     """An argument that the method does not take is Python's error."""
     assert_same(lambda nn: net(nn).init(KEY, X, training=False))

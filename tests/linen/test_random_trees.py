@@ -7,6 +7,7 @@ fits together and JAX compiles little. Names and streams are drawn without regar
 collide or are missing: then the class of the error is what is compared.
 """
 
+import copy
 import dataclasses
 import functools
 import warnings
@@ -341,3 +342,37 @@ def test_random_trees_behave_alike():
     ends = list(came.values())
     assert ends.count("gradients") >= ENOUGH
     assert min(ends.count("init"), ends.count("apply")) >= 10, "few trees had a mistake"
+
+
+@given(tree=trees)
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_way_to_the_variables_of_a_random_tree_is_the_same(tree):
+    """`init`, `lazy_init`, `init` traced, `init` of copies; `apply` and the same bound."""
+    model = build(LINNET, tree)
+    made = outcome(lambda nn: model.init(KEYS, X, mutable=True), LINNET)
+    if isinstance(made, Raised):
+        return
+    shape = jax.ShapeDtypeStruct(X.shape, X.dtype)
+    lazy = model.lazy_init(KEYS, shape, mutable=LINNET.DenyList(sorted(SHOWN)))
+    expected = {col: made[col] for col in made if col not in SHOWN}
+    compare(lazy, expected, "lazy", tolerance=1e-6, drawn=False)
+    abstract = jax.eval_shape(lambda keys: model.init(keys, X, mutable=True), KEYS)
+    assert jax.tree.map(jnp.shape, LINNET.unbox(made)) == jax.tree.map(
+        lambda leaf: leaf.shape, LINNET.unbox(abstract)
+    )
+    for again in (model.clone(), copy.deepcopy(model)):
+        compare(again.init(KEYS, X, mutable=True), made, "copy", tolerance=0.0, drawn=False)
+    given = {col: value for col, value in made.items() if col not in SHOWN}
+    call = {"rngs": KEYS, "mutable": ["batch_stats", "counts", "state"]}
+    y, changed = model.apply(given, X, **call)
+    bound = model.bind(given, **call)
+    compare(bound(X), y, "bound", tolerance=0.0, drawn=False)
+    for col in changed:
+        compare(bound.variables[col], changed[col], col, tolerance=0.0, drawn=False)
+    assert "" in model.module_paths(KEYS, X)
