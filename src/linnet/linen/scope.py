@@ -210,6 +210,7 @@ class Scope:
         found = self._read.get(col)
         if found is not None:
             return found
+        self.check_open()
         store, parent = self.store, self.parent
         if parent is None:
             found = store.tree.get(col) if col in store.mutable else store.given.get(col)
@@ -274,6 +275,7 @@ class Scope:
 
     def variables(self) -> Mapping[str, Any]:
         """Return all collections as seen from this path; read only."""
+        self.check_open()
         cols = {**dict.fromkeys(self.store.given), **dict.fromkeys(self.store.tree)}
         return {col: self.collection(col) for col in cols if self.collection(col)}
 
