@@ -838,9 +838,9 @@ def test_share_scope_of_unbound_modules():
 # --- after the call ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("use", ["call", "variables", "path", "copy"])
-def test_a_module_leaked_out_of_a_call_can_be_looked_at(use):
-    """What a call left behind can still be read."""
+@pytest.mark.parametrize("use", ["path", "copy"])
+def test_a_module_leaked_out_of_a_call_is_a_description(use):
+    """What it is and where it stood can still be asked."""
 
     def program(nn):
         kept = []
@@ -852,8 +852,6 @@ def test_a_module_leaked_out_of_a_call_can_be_looked_at(use):
         model = compact(nn, body)
         model.apply(model.init(KEY, X), X)
         look = {
-            "call": lambda m: m(X),
-            "variables": lambda m: m.variables,
             "path": lambda m: m.path,
             "copy": lambda m: m.copy(parent=None).features,
         }
@@ -862,8 +860,8 @@ def test_a_module_leaked_out_of_a_call_can_be_looked_at(use):
     assert_same(program)
 
 
-def test_a_module_leaked_out_of_a_call_cannot_be_changed():
-    """Writing or drawing says that the call is over, and names the place."""
+def test_a_module_leaked_out_of_a_call_has_no_variables():
+    """Reading, writing or drawing says that the call is over, and names the place."""
     nn = linnet.linen
     kept = []
 
@@ -873,6 +871,10 @@ def test_a_module_leaked_out_of_a_call_cannot_be_changed():
 
     compact(nn, body).init(KEY, X)
     for use in (
+        lambda m: m(X),
+        lambda m: m.variables,
+        lambda m: m.get_variable("batch_stats", "mean"),
+        lambda m: m.has_variable("batch_stats", "mean"),
         lambda m: m.make_rng("params"),
         lambda m: m.put_variable("batch_stats", "mean", X),
     ):
