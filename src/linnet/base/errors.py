@@ -10,7 +10,7 @@ name goes on working. Two rules follow from that: names here are not ours to tid
 Flax raises as a plain ``ValueError``, ``TypeError`` or ``AttributeError`` inherits from that too.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -68,7 +68,7 @@ def misspelt(name: str, names: Iterable[str]) -> str:
 def _closest(name: str, names: Iterable[str]) -> str | None:
     import difflib  # only once something is wrong
 
-    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)), None)
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.65)), None)
 
 
 # --- variables and collections ------------------------------------------------------------------
@@ -353,6 +353,26 @@ class ReservedModuleAttributeError(LinnetError):
             f"The fields `parent` and `name` belong to every module and cannot be declared anew: "
             f"{annotations}. Choose another name for the field."
         )
+
+
+class MissingAttributeError(LinnetError, AttributeError):
+    """An attribute was read that a module does not have.
+
+    ``hasattr`` and ``getattr`` with a default raise it too, only to drop it. So the search for a
+    near name waits until the message is asked for.
+    """
+
+    def __init__(
+        self, module_cls: str, attr_name: str, known: Callable[[], Iterable[str]], hint: str = ""
+    ) -> None:
+        super().__init__(module_cls, attr_name)
+        self._known = known
+        self._hint = hint
+
+    def __str__(self) -> str:
+        module_cls, attr_name = self.args
+        suggestion = near(attr_name, self._known())
+        return f"{module_cls!r} object has no attribute {attr_name!r}.{suggestion}{self._hint}"
 
 
 class DescriptorAttributeError(LinnetError):

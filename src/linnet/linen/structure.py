@@ -96,7 +96,7 @@ class ModuleStructure:
             run_setup(self)
             if name in self.__dict__:
                 return self.__dict__[name]
-        raise AttributeError(_no_attribute(self, name))
+        raise _no_attribute(self, name)
 
     def __dir__(self) -> list[str]:
         if self.__dict__.get("_state") is not None and self.scope is not None:
@@ -413,16 +413,21 @@ def _map_modules(fn: Any, value: Any) -> Any:
     return jax.tree.unflatten(treedef, mapped)
 
 
-def _no_attribute(module: ModuleStructure, name: str) -> str:
-    cls = type(module).__name__
-    every = (*module.__dict__, *dir(type(module)))
-    known = [key for key in every if not key.startswith("_") and key != "scope"]
-    text = f"{cls!r} object has no attribute {name!r}.{errors.near(name, known)}"
+def _no_attribute(module: ModuleStructure, name: str) -> errors.MissingAttributeError:
+    """Return the error of an attribute that is not there, whose message is made when it is read."""
+    cls, own = type(module), tuple(module.__dict__)
+
+    def known() -> list[str]:
+        return [key for key in (*own, *dir(cls)) if not key.startswith("_") and key != "scope"]
+
+    hint = ""
     if module.scope is None:
-        return (
-            f"{text} If {name!r} is defined in `setup`, it exists only while the module is bound: "
-            f"use it inside a method called by `init` or `apply`, or on `model.bind(variables)`."
+        hint = (
+            f" If {name!r} is defined in `setup`, it exists only while the module is bound: "
+            "use it inside a method called by `init` or `apply`, or on `model.bind(variables)`."
         )
-    if module._state.in_setup:
-        return f"{text} `setup` has not assigned it yet: assign self.{name} before reading it."
-    return f"{errors.place(module.scope.path)}: {text}"
+    elif module._state.in_setup:
+        hint = f" `setup` has not assigned it yet: assign self.{name} before reading it."
+    elif module.scope.path:
+        hint = f" It is at {errors.place(module.scope.path)}."
+    return errors.MissingAttributeError(cls.__name__, name, known, hint)
