@@ -1,7 +1,9 @@
 """Embedding lookup against Flax's layer."""
 
 import flax.linen as fnn
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from agreement import assert_close, assert_same_function, draw, flops
@@ -55,3 +57,44 @@ def test_flops_are_flax_s():
     assert flops(embed, indices, table) == flops(
         layer.apply, {"params": {"embedding": table}}, indices
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int32", "uint8", "bool", "complex64"])
+@pytest.mark.parametrize("indices", ["int32", "int8", "uint8"])
+def test_rows_that_do_not_exist_are_those_of_take(dtype, indices):
+    """NaN, or the extreme of an integer; negative indices count from the end."""
+    table = jnp.arange(6).reshape(3, 2).astype(dtype)
+    chosen = jnp.array([0, 2, 3, 100]).astype(indices)
+    if indices != "uint8":
+        chosen = jnp.concatenate([chosen, jnp.array([-1, -3, -4, -100]).astype(indices)])
+    ours, theirs = embed(chosen, table), jnp.take(table, chosen, axis=0)
+    assert ours.dtype == theirs.dtype
+    wide = np.float32 if dtype == "bfloat16" else theirs.dtype
+    np.testing.assert_array_equal(np.asarray(ours, wide), np.asarray(theirs, wide))
+
+
+def test_the_gradient_of_rows_that_do_not_exist_is_zero():
+    """As that of take: only rows that were found are moved."""
+    table, chosen = jnp.ones((3, 2)), jnp.array([0, 7, -9, 2, 2])
+
+    def total(rows):
+        return jnp.where(jnp.isnan(rows), 0.0, 3.0 * rows).sum()
+
+    ours = jax.grad(lambda table: total(embed(chosen, table)))(table)
+    theirs = jax.grad(lambda table: total(jnp.take(table, chosen, axis=0)))(table)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_backward_flops_are_those_of_take():
+    """So that tables show the same figures."""
+    table, chosen = jnp.ones((4, 3)), jnp.array([0, 1, 3])
+
+    def counted(look_up):
+        def both(table, weights):
+            out, back = jax.vjp(look_up, table)
+            return out, back(weights)
+
+        return jax.jit(both).lower(table, jnp.ones((3, 3))).cost_analysis()["flops"]
+
+    ours = counted(lambda table: embed(chosen, table))
+    assert ours == counted(lambda table: jnp.take(table, chosen, axis=0))

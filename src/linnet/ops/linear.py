@@ -1,7 +1,9 @@
 """Affine maps: along the last axis, along any axes, and along those an einsum names."""
 
+import math
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -113,11 +115,16 @@ def _contract(
 ) -> Array:
     """Do what ``dense_general`` says."""
     rank = inputs.ndim
-    axis, batch = from_front(axis, rank), from_front(batch_dims, rank)
-    contracted = tuple(range(len(batch), len(batch) + len(axis)))
+    axis, batch = tuple(sorted(from_front(axis, rank))), from_front(batch_dims, rank)
     inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
         inputs, kernel, bias, dtype=dtype
     )
+    trailing = axis == tuple(range(rank - len(axis), rank))
+    # a reshape of axes that carry an explicit sharding may be ambiguous
+    explicit = jax.sharding.get_abstract_mesh().explicit_axes
+    if trailing and not batch and dot_general is None and not explicit:
+        return _multiply(inputs, kernel, bias, len(axis), precision)
+    contracted = tuple(range(len(batch), len(batch) + len(axis)))
     out = (dot_general or lax.dot_general)(
         inputs, kernel, ((axis, contracted), (batch, batch)), precision=precision
     )  # (*batch, *rest, *features)
@@ -126,6 +133,25 @@ def _contract(
     rest = (1,) * (out.ndim - bias.ndim)
     split = len(batch)
     return out + jnp.reshape(bias, bias.shape[:split] + rest + bias.shape[split:])
+
+
+def _multiply(
+    inputs: Array, kernel: Array, bias: Array | None, contracted: int, precision: PrecisionLike
+) -> Array:
+    """Contract the last axes of the inputs with the first of the kernel, as one matrix product.
+
+    With axes of several dimensions XLA keeps more intermediate values in memory, and fuses less.
+    """
+    rest, features = inputs.shape[: inputs.ndim - contracted], kernel.shape[contracted:]
+    size = math.prod(kernel.shape[:contracted])
+    flat = jnp.reshape(inputs, (*rest, size))
+    matrix = jnp.reshape(kernel, (size, math.prod(features)))
+    out = lax.dot_general(
+        flat, matrix, (((flat.ndim - 1,), (0,)), ((), ())), precision=precision
+    )  # (*rest, prod(features))
+    if bias is not None:
+        out = out + jnp.reshape(bias, (1,) * len(rest) + (math.prod(features),))
+    return jnp.reshape(out, (*rest, *features))
 
 
 def check_einsum(equation: str) -> str:
