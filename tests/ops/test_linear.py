@@ -3,6 +3,7 @@
 import flax.linen as fnn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,3 +139,21 @@ def test_flops_are_flax_s():
     x, kernel, bias = draw(0, 8, 3), draw(1, 3, 5), draw(2, 5)
     params = {"params": {"kernel": kernel, "bias": bias}}
     assert flops(linear.dense, x, kernel, bias) == flops(fnn.Dense(5).apply, params, x)
+
+
+@pytest.mark.parametrize("spec", [(None, None, "b"), (None, "b", None), (None, None, None)])
+def test_explicit_shardings_pass_through(spec):
+    """On a mesh with explicit axes the output is laid out as Flax's is."""
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(jax.sharding.AxisType.Explicit,) * 2)
+
+    def place(array, *names):
+        return jax.device_put(array, jax.NamedSharding(mesh, jax.P(*names)))
+
+    inputs, kernel, bias = draw(0, 4, 6, 8), draw(1, 8, 4, 2), draw(2, 4, 2)
+    with jax.set_mesh(mesh):
+        args = place(inputs, "a"), place(kernel, *spec), place(bias, *spec[1:])
+        ours = jax.jit(linear.dense_general)(*args)
+        params = {"kernel": args[1], "bias": args[2]}
+        theirs = jax.jit(fnn.DenseGeneral((4, 2)).apply)({"params": params}, args[0])
+    assert ours.sharding.spec == theirs.sharding.spec
+    assert_close(jnp.asarray(np.asarray(ours)), jnp.asarray(np.asarray(theirs)))
