@@ -242,7 +242,11 @@ updates = Model().apply(
     {"params": {"norm": params["norm"]}, "batch_stats": batch_stats},
     jnp.ones((8, 4)), mutable=["batch_stats"])[1]
 """,
-        ("/norm (BatchNorm)", "nn.jit", "variable 'mean' of collection 'batch_stats'"),
+        (
+            "/norm (BatchNorm)",
+            "write it to the variable outside",
+            "variable 'mean' of collection 'batch_stats'",
+        ),
         silently="The updates are dead tracers, which fail where they are next used.",
         proof='isinstance(updates["batch_stats"]["norm"]["mean"], jax.core.Tracer)',
     ),
@@ -253,7 +257,7 @@ bound = nn.BatchNorm(use_running_average=False).bind(
     {"params": params["norm"], "batch_stats": batch_stats["norm"]}, mutable=["batch_stats"])
 jax.jit(lambda x: bound(x))(jnp.ones((8, 4)))
 """,
-        ("/ (BatchNorm)", "nn.jit"),
+        ("/ (BatchNorm)", "write it to the variable outside"),
         silently="The bound model holds dead tracers, which fail where they are next used.",
         proof='isinstance(bound.variables["batch_stats"]["mean"], jax.core.Tracer)',
     ),

@@ -133,7 +133,7 @@ def test_a_parameter_made_inside_jit_is_real():
 
 
 def test_an_update_from_an_inner_trace_names_the_place():
-    """The message names the variable, the module and the lifted transformation."""
+    """The message names the variable, the module and what to do instead."""
 
     class Outer(linnet.linen.Module):
         @linnet.linen.compact

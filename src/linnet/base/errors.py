@@ -484,9 +484,9 @@ class JaxTransformError(LinnetError):
         super().__init__(
             f"{place(path, owner)} {what} inside a JAX transformation (jax.jit, jax.grad, "
             "jax.vmap, jax.lax.scan, jax.checkpoint ...) that was entered inside the module. The "
-            "transformation does not carry the model's state, so a tracer would leak. Use the "
-            "lifted transformation instead, nn.jit, nn.vmap, nn.scan, nn.remat; or create the "
-            "submodule and its variables before entering the transformation."
+            "transformation does not carry the model's state, so a tracer would leak. Let the "
+            "transformed function return the new value and write it to the variable outside; or "
+            "apply the transformation around `model.apply`, where state goes in and comes out."
         )
 
 

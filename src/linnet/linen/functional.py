@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from linnet.base import errors, jaxcompat
 from linnet.base.traceback import hide_internal_frames
 from linnet.base.typing import PRNGKey
-from linnet.linen.methods import describe
+from linnet.linen.describe import describe
 from linnet.linen.scope import Store
 from linnet.linen.trained import check_differentiated
 from linnet.state.collection_filters import CollectionFilter, DenyList, union_filters

@@ -21,6 +21,7 @@ import jax
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
 from linnet.linen.context import Phase, context
+from linnet.linen.describe import describe
 from linnet.linen.structure import ModuleStructure, run_setup
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -256,16 +257,3 @@ def _note(error: Exception, module: ModuleStructure, method: str, args: Any, kwa
     where = errors.place(module.scope.path, type(module).__name__)
     given = [describe(arg) for arg in args] + [f"{k}={describe(v)}" for k, v in kwargs.items()]
     error.add_note(f"In {where}.{method}({', '.join(given)})")
-
-
-def describe(value: Any) -> str:
-    """Write an input as a message shows it: an array by dtype and shape, ``float32[2,3]``."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k!r}: {describe(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        items = ", ".join(map(describe, value))
-        return f"[{items}]" if isinstance(value, list) else f"({items})"
-    text = repr(value)
-    return text if len(text) <= 40 else f"<{type(value).__name__}>"

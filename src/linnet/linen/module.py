@@ -1,9 +1,9 @@
 """``Module``, the base class of Linen's modules, and the functions that work on modules.
 
 This file is the public face: what a module can be asked. How a module gets its place in a model
-stands in ``structure.py``, what it does with its variables in ``variables.py``, what a call of a
-method does in ``methods.py``, where variables live in ``scope.py``, and how ``init`` and ``apply``
-come about in ``functional.py``.
+stands in ``structure.py``, what it does with its variables in ``module_variables.py``, what a call
+of a method does in ``methods.py``, where variables live in ``scope.py``, and how ``init`` and
+``apply`` come about in ``functional.py``.
 """
 
 import dataclasses
@@ -15,8 +15,9 @@ from typing import Any, Self, TypeVar, dataclass_transform
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
 from linnet.linen import functional
-from linnet.linen.classes import prepare_class
+from linnet.linen.classes import ClassFacts, prepare_class
 from linnet.linen.context import UNSET, context
+from linnet.linen.describe import describe, describe_module
 from linnet.linen.functional import (
     INIT_COLLECTIONS,
     CaptureIntermediates,
@@ -27,13 +28,12 @@ from linnet.linen.functional import (
 from linnet.linen.methods import (
     InterceptorContext,
     compact,
-    describe,
     intercept_methods,
     nowrap,
 )
+from linnet.linen.module_variables import ModuleVariables, scope_of
 from linnet.linen.scope import Scope, Store, Variable, thaw
 from linnet.linen.structure import ModuleStructure, share_scope
-from linnet.linen.variables import ModuleVariables, scope_of
 from linnet.state.collection_filters import CollectionFilter, DenyList
 
 M = TypeVar("M", bound="Module")
@@ -108,7 +108,7 @@ class Module(ModuleVariables):
             ) from error
 
     def __repr__(self) -> str:
-        return _pretty(self, 0)
+        return describe_module(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the description alone: a module leaves its variables behind when it is pickled."""
@@ -439,6 +439,10 @@ class Module(ModuleVariables):
         return table_fn(*args, **kwargs)
 
 
+# what a subclass learns in `prepare_class`; the base class itself has nothing to prepare
+Module._facts = ClassFacts(frozenset({"parent", "name"}), (), (), has_setup=False)
+
+
 # --- functions on modules --------------------------------------------------------------------
 
 
@@ -485,38 +489,6 @@ def _check_keywords(fn: Callable[..., Any], kwargs: dict[str, Any], call: str) -
         f"{call} was given rng={describe(kwargs['rng'])}, which the method does not take. Keys are "
         f"passed as `rngs=`: `model.{call}(variables, ..., rngs={{'dropout': key}})`."
     )
-
-
-def _pretty(module: Module, depth: int) -> str:
-    """Write a module as its class, fields and submodules, indented."""
-    pad = " " * 4 * (depth + 1)
-    cls = type(module).__name__
-    lines = []
-    fields = [
-        field.name
-        for field in dataclasses.fields(module)
-        if field.repr and field.init and field.name not in {"parent", "name"}
-    ]
-    children = dict(module._state.children)
-    own = [name for name in fields if name not in children]
-    if own:
-        lines.append(f"{pad}# attributes")
-        lines += [
-            f"{pad}{name} = {_pretty_value(getattr(module, name), depth + 1)}" for name in own
-        ]
-    if children:
-        lines.append(f"{pad}# children")
-        lines += [f"{pad}{name} = {_pretty(child, depth + 1)}" for name, child in children.items()]
-    return f"{cls}()" if not lines else "\n".join([f"{cls}(", *lines, f"{pad[4:]})"])
-
-
-def _pretty_value(value: Any, depth: int) -> str:
-    if isinstance(value, Module):
-        return _pretty(value, depth)
-    if isinstance(value, list | tuple) and any(isinstance(item, Module) for item in value):
-        inner = ", ".join(_pretty_value(item, depth) for item in value)
-        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
-    return getattr(value, "__name__", None) or repr(value)
 
 
 __all__ = [

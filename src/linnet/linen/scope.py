@@ -21,9 +21,9 @@ Three invariants:
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -32,10 +32,11 @@ from linnet.base import errors, jaxcompat
 from linnet.base.config import config
 from linnet.base.typing import PRNGKey
 from linnet.linen.shapes import shapes_made
+from linnet.linen.variable import Variable, is_array, unboxed
 from linnet.ops.keys import DeferredKey, takes_deferred_key
 from linnet.state import kinds
 from linnet.state.collection_filters import CollectionFilter, InCollections, collections_of
-from linnet.state.metadata import is_axis_metadata, replace_boxed, unbox
+from linnet.state.metadata import is_axis_metadata
 from linnet.state.streams import key_at
 from linnet.tree.frozen_dict import freeze
 
@@ -337,14 +338,14 @@ class Scope:
                 "params", name, init_fn, (self._next_key("params"), *init_args), kwargs
             )
             self.put_variable("params", name, value)
-        return _unboxed(value) if unbox else value
+        return unboxed(value) if unbox else value
 
     def _check_shapes(
         self, name: str, value: Any, init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         expected = shapes_made(init_fn, args, kwargs)
         found = (
-            jax.tree.leaves(value) if is_axis_metadata(value) or not _is_array(value) else (value,)
+            jax.tree.leaves(value) if is_axis_metadata(value) or not is_array(value) else (value,)
         )
         for given, shape in zip(found, expected, strict=False):
             passed = given.shape if hasattr(given, "shape") else np.shape(given)
@@ -426,68 +427,11 @@ class Scope:
         )
 
 
-class Variable(Generic[T]):
-    """A named value in a collection, read and written through its scope.
-
-    Attributes:
-        scope: the scope that holds it.
-        collection: the name of its collection.
-        name: its name.
-        unbox: whether ``value`` hides axis metadata.
-    """
-
-    __slots__ = ("collection", "name", "scope", "unbox")
-    __hash__: ClassVar[Any] = object.__hash__
-
-    def __init__(self, scope: Scope, collection: str, name: str, unbox: bool = True) -> None:
-        self.scope = scope
-        self.collection = collection
-        self.name = name
-        self.unbox = unbox
-
-    @property
-    def value(self) -> T:
-        """The value, without axis metadata unless ``unbox`` is off."""
-        value = self.scope.get_variable(self.collection, self.name)
-        return _unboxed(value) if self.unbox else value
-
-    @value.setter
-    def value(self, value: T) -> None:
-        scope = self.scope
-        current = scope.get_variable(self.collection, self.name)
-        if self.unbox and not _is_array(current) and _has_boxes(current):
-            # a value of another structure has no use for the boxes of the old one
-            with suppress(ValueError):
-                value = replace_boxed(current, value)
-        scope.put_variable(self.collection, self.name, value)
-
-    def is_mutable(self) -> bool:
-        """Tell whether the variable may be written in this call."""
-        return self.scope.is_mutable_collection(self.collection)
-
-    def __repr__(self) -> str:
-        where = errors.place((self.collection, *self.scope.path, self.name))
-        return f"Variable({where}: {self.value!r})"
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, jax.Array)
-
-
-def _has_boxes(value: Any) -> bool:
-    return any(map(is_axis_metadata, jax.tree.leaves(value, is_leaf=is_axis_metadata)))
-
-
 def _merged(current: Any, value: Any) -> Any:
     """Return a dictionary with the entries of another one written into it."""
     if not (isinstance(current, Mapping) and isinstance(value, Mapping)):
         return value
     return {**current, **{key: _merged(current.get(key), value[key]) for key in value}}
-
-
-def _unboxed(value: Any) -> Any:
-    # almost every variable is a plain array, which needs no walk through a tree
-    return value if _is_array(value) else unbox(value)
 
 
 def _no_stream(name: str, scope: Scope, have: list[str]) -> str:

@@ -50,6 +50,7 @@ class ModuleStructure:
     # the scope of a bound module; None while unbound, which every use has ruled out by then
     scope: ClassVar[Any] = None
     _state: ClassVar[ModuleState]
+    _facts: ClassVar[Any]
 
     def __post_init__(self) -> None:
         parent = self.parent
