@@ -146,7 +146,9 @@ def test_an_update_from_an_inner_trace_names_the_place():
 
             return jax.vmap(f)(x)
 
-    with pytest.raises(errors.JaxTransformError, match=r"/ \(Outer\).*'last'.*'state'.*nn\.vmap"):
+    with pytest.raises(
+        errors.JaxTransformError, match=r"/ \(Outer\).*'last'.*'state'.*write it .* outside"
+    ):
         Outer().apply({}, X, mutable=["state"])
 
 
