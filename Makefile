@@ -9,8 +9,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-export JAX_PLATFORMS ?= cpu
-
 .PHONY: demo test check bench docs clean
 
 demo: $(STAMP)-examples
