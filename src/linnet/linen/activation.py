@@ -39,8 +39,8 @@ class PReLU(Module):
     """A ReLU that learns the slope of its negative side (He et al. 2015, arXiv:1502.01852).
 
     Attributes:
-      param_dtype: dtype of the slope as a parameter.
-      negative_slope_init: the slope to start from.
+        param_dtype: dtype of the slope as a parameter.
+        negative_slope_init: the slope to start from.
 
     >>> import jax, linnet.linen as nn
     >>> nn.PReLU().init(jax.random.key(0), jnp.ones(2))

@@ -36,27 +36,27 @@ def dot_product_attention_weights(
     """Compute how much each query attends to each key.
 
     Shapes:
-      query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, heads, depth)``; bias and
-      mask: broadcast against ``(*batch, heads, queries, keys)``.
+        query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, heads, depth)``; bias and
+        mask: broadcast against ``(*batch, heads, queries, keys)``.
 
     Args:
-      query: what looks.
-      key: what is looked at.
-      bias: added to the scores, or ``None``.
-      mask: where a query may look, or ``None``.
-      broadcast_dropout: drop the same weights in all of the batch and all heads.
-      dropout_rng: the key of the dropout.
-      dropout_rate: the probability that a weight is dropped.
-      deterministic: drop nothing.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.numpy.einsum``.
-      module: sows the weights before dropout as ``attention_weights`` in ``intermediates``.
-      force_fp32_for_softmax: compute the softmax in float32.
-      einsum_dot_general: in the place of the ``dot_general`` inside einsum.
-      einsum: in the place of ``jax.numpy.einsum``.
+        query: what looks.
+        key: what is looked at.
+        bias: added to the scores, or ``None``.
+        mask: where a query may look, or ``None``.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rng: the key of the dropout.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.numpy.einsum``.
+        module: sows the weights before dropout as ``attention_weights`` in ``intermediates``.
+        force_fp32_for_softmax: compute the softmax in float32.
+        einsum_dot_general: in the place of the ``dot_general`` inside einsum.
+        einsum: in the place of ``jax.numpy.einsum``.
 
     Returns:
-      Array of shape ``(*batch, heads, queries, keys)``.
+        Array of shape ``(*batch, heads, queries, keys)``.
 
     >>> same = jnp.ones((1, 2, 1, 4))
     >>> dot_product_attention_weights(same, same).tolist()
@@ -103,29 +103,29 @@ def dot_product_attention(
     """Let each query take a mean of the values, weighted by how its key fits theirs.
 
     Shapes:
-      query: ``(*batch, queries, heads, depth)``; key and value: ``(*batch, keys, heads, depth)``;
-      bias and mask: broadcast against ``(*batch, heads, queries, keys)``.
+        query: ``(*batch, queries, heads, depth)``; key and value: ``(*batch, keys, heads, depth)``;
+        bias and mask: broadcast against ``(*batch, heads, queries, keys)``.
 
     Args:
-      query: what looks.
-      key: what is looked at.
-      value: what is averaged.
-      bias: added to the scores, or ``None``.
-      mask: where a query may look, or ``None``.
-      broadcast_dropout: drop the same weights in all of the batch and all heads.
-      dropout_rng: the key of the dropout.
-      dropout_rate: the probability that a weight is dropped.
-      deterministic: drop nothing.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.numpy.einsum``.
-      module: sows the weights before dropout as ``attention_weights`` in ``intermediates``.
-      force_fp32_for_softmax: compute the softmax in float32.
-      einsum_dot_general: in the place of the ``dot_general`` inside einsum.
-      qk_attn_weights_einsum: in the place of the einsum of query and key.
-      attn_weights_value_einsum: in the place of the einsum of weights and values.
+        query: what looks.
+        key: what is looked at.
+        value: what is averaged.
+        bias: added to the scores, or ``None``.
+        mask: where a query may look, or ``None``.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rng: the key of the dropout.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.numpy.einsum``.
+        module: sows the weights before dropout as ``attention_weights`` in ``intermediates``.
+        force_fp32_for_softmax: compute the softmax in float32.
+        einsum_dot_general: in the place of the ``dot_general`` inside einsum.
+        qk_attn_weights_einsum: in the place of the einsum of query and key.
+        attn_weights_value_einsum: in the place of the einsum of weights and values.
 
     Returns:
-      Array of shape ``(*batch, queries, heads, depth)``.
+        Array of shape ``(*batch, queries, heads, depth)``.
 
     >>> one = jnp.ones((1, 2, 1, 4))
     >>> dot_product_attention(one, one, 3 * one)[0, :, 0, 0].tolist()
@@ -164,32 +164,32 @@ class MultiHeadDotProductAttention(Module):
     """Attention with several heads (Vaswani et al. 2017, arXiv:1706.03762).
 
     Attributes:
-      num_heads: how many heads; divides ``qkv_features``.
-      dtype: dtype of the computation.
-      param_dtype: dtype of the parameters.
-      qkv_features: the size of queries, keys and values, all heads together; by default that of
-        the inputs.
-      out_features: the size of the output; by default that of the inputs.
-      broadcast_dropout: drop the same weights in all of the batch and all heads.
-      dropout_rate: the probability that a weight is dropped.
-      deterministic: drop nothing; to be given here or to the call if ``dropout_rate`` is not 0.
-      precision: as in ``jax.lax.dot_general``.
-      kernel_init: draws the kernels.
-      out_kernel_init: draws the kernel of the output; ``None`` for ``kernel_init``.
-      bias_init: draws the biases.
-      out_bias_init: draws the bias of the output; ``None`` for ``bias_init``.
-      use_bias: whether the four maps add a bias.
-      attention_fn: in the place of ``dot_product_attention``; of the keyword arguments it gets
-        those that it names.
-      decode: keep a cache, and take one token at a time.
-      normalize_qk: normalise queries and keys.
-      force_fp32_for_softmax: compute the softmax in float32.
-      qkv_dot_general: the ``dot_general`` of the maps to queries, keys and values.
-      out_dot_general: that of the map to the output.
-      qkv_dot_general_cls: makes ``qkv_dot_general``.
-      out_dot_general_cls: makes ``out_dot_general``.
-      qk_attn_weights_einsum_cls: makes what stands in the place of the einsum of query and key.
-      attn_weights_value_einsum_cls: makes what stands in the place of that of weights and values.
+        num_heads: how many heads; divides ``qkv_features``.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        qkv_features: the size of queries, keys and values, all heads together; by default that of
+            the inputs.
+        out_features: the size of the output; by default that of the inputs.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing; to be given here or to the call if ``dropout_rate`` is not 0.
+        precision: as in ``jax.lax.dot_general``.
+        kernel_init: draws the kernels.
+        out_kernel_init: draws the kernel of the output; ``None`` for ``kernel_init``.
+        bias_init: draws the biases.
+        out_bias_init: draws the bias of the output; ``None`` for ``bias_init``.
+        use_bias: whether the four maps add a bias.
+        attention_fn: in the place of ``dot_product_attention``; of the keyword arguments it gets
+            those that it names.
+        decode: keep a cache, and take one token at a time.
+        normalize_qk: normalise queries and keys.
+        force_fp32_for_softmax: compute the softmax in float32.
+        qkv_dot_general: the ``dot_general`` of the maps to queries, keys and values.
+        out_dot_general: that of the map to the output.
+        qkv_dot_general_cls: makes ``qkv_dot_general``.
+        out_dot_general_cls: makes ``out_dot_general``.
+        qk_attn_weights_einsum_cls: makes what stands in the place of the einsum of query and key.
+        attn_weights_value_einsum_cls: makes what stands in the place of that of weights and values.
 
     >>> import jax, linnet.linen as nn
     >>> layer, x = nn.MultiHeadDotProductAttention(num_heads=2), jnp.ones((1, 5, 4))
@@ -239,25 +239,25 @@ class MultiHeadDotProductAttention(Module):
         """Attend.
 
         Shapes:
-          inputs_q: ``(*batch, queries, features)``; inputs_k and inputs_v: ``(*batch, keys,
-          features)``; mask: broadcasts against ``(*batch, heads, queries, keys)``.
+            inputs_q: ``(*batch, queries, features)``; inputs_k and inputs_v: ``(*batch, keys,
+            features)``; mask: broadcasts against ``(*batch, heads, queries, keys)``.
 
         Args:
-          inputs_q: what the queries are made of.
-          inputs_k: what the keys are made of; ``None`` for ``inputs_q``.
-          inputs_v: what the values are made of; ``None`` for ``inputs_k``.
-          inputs_kv: both at once.
-          mask: where a query may look, or ``None``.
-          deterministic: drop nothing.
-          dropout_rng: the key of the dropout; ``None`` takes one from the stream ``dropout``.
-          sow_weights: sow the weights as ``attention_weights`` in ``intermediates``.
+            inputs_q: what the queries are made of.
+            inputs_k: what the keys are made of; ``None`` for ``inputs_q``.
+            inputs_v: what the values are made of; ``None`` for ``inputs_k``.
+            inputs_kv: both at once.
+            mask: where a query may look, or ``None``.
+            deterministic: drop nothing.
+            dropout_rng: the key of the dropout; ``None`` takes one from the stream ``dropout``.
+            sow_weights: sow the weights as ``attention_weights`` in ``intermediates``.
 
         Returns:
-          Array of shape ``(*batch, queries, out_features)``.
+            Array of shape ``(*batch, queries, out_features)``.
 
         Raises:
-          ValueError: the heads do not divide the features, the inputs exclude each other, or
-            dropout is neither on nor off.
+            ValueError: the heads do not divide the features, the inputs exclude each other, or
+                dropout is neither on nor off.
         """
         inputs_k, inputs_v = _key_and_value_inputs(inputs_q, inputs_k, inputs_v, inputs_kv)
         query, key, value = self._project(inputs_q, inputs_k, inputs_v)

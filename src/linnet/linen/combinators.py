@@ -13,7 +13,7 @@ class Sequential(Module):
     dictionary over its keyword arguments.
 
     Attributes:
-      layers: modules or functions.
+        layers: modules or functions.
 
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> model = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
@@ -36,7 +36,7 @@ class Sequential(Module):
         """Call the first layer with these arguments, each other with what the last returned.
 
         Raises:
-          ValueError: there are no layers.
+            ValueError: there are no layers.
         """
         if not self.layers:
             raise ValueError(

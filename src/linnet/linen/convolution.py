@@ -73,24 +73,24 @@ class Conv(_Conv):
     """Slide one kernel over the spatial axes.
 
     Attributes:
-      features: the size of the last axis of the output.
-      kernel_size: the size of the kernel along each spatial axis.
-      strides: how far the kernel moves; one integer for all axes, or one for each.
-      padding: ``"SAME"``, ``"VALID"``, ``"CIRCULAR"``, ``"REFLECT"``, ``"CAUSAL"``, or integers or
-        pairs (low, high).
-      input_dilation: spacing of the inputs.
-      kernel_dilation: spacing of the kernel's entries.
-      feature_group_count: in how many groups of features the convolution falls apart.
-      use_bias: whether to add a vector.
-      mask: multiplies the kernel; of its shape.
-      dtype: dtype of the computation.
-      param_dtype: dtype of the parameters.
-      precision: as in ``jax.lax.conv_general_dilated``.
-      kernel_init: draws the kernel.
-      bias_init: draws the vector.
-      promote_dtype: brings inputs and parameters to one dtype.
-      conv_general_dilated: in the place of ``jax.lax.conv_general_dilated``.
-      conv_general_dilated_cls: makes ``conv_general_dilated``, at each call.
+        features: the size of the last axis of the output.
+        kernel_size: the size of the kernel along each spatial axis.
+        strides: how far the kernel moves; one integer for all axes, or one for each.
+        padding: ``"SAME"``, ``"VALID"``, ``"CIRCULAR"``, ``"REFLECT"``, ``"CAUSAL"``, or integers
+            or pairs (low, high).
+        input_dilation: spacing of the inputs.
+        kernel_dilation: spacing of the kernel's entries.
+        feature_group_count: in how many groups of features the convolution falls apart.
+        use_bias: whether to add a vector.
+        mask: multiplies the kernel; of its shape.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        precision: as in ``jax.lax.conv_general_dilated``.
+        kernel_init: draws the kernel.
+        bias_init: draws the vector.
+        promote_dtype: brings inputs and parameters to one dtype.
+        conv_general_dilated: in the place of ``jax.lax.conv_general_dilated``.
+        conv_general_dilated_cls: makes ``conv_general_dilated``, at each call.
 
     >>> import jax, linnet.linen as nn
     >>> layer = nn.Conv(4, kernel_size=(3, 3))
@@ -104,7 +104,7 @@ class Conv(_Conv):
         """Convolve ``(*batch, *spatial, in_features)``, with any number of batch axes.
 
         Raises:
-          ValueError: kernel, padding, groups or mask do not fit the inputs.
+            ValueError: kernel, padding, groups or mask do not fit the inputs.
         """
         kernel_size, groups = as_tuple(self.kernel_size), self.feature_group_count
         in_features = last_size(inputs, "Conv")
@@ -150,8 +150,8 @@ class ConvLocal(_Conv):
         """Convolve ``(*batch, *spatial, in_features)``, with any number of batch axes.
 
         Raises:
-          NotImplementedError: feature groups are asked for.
-          ValueError: kernel, padding or mask do not fit the inputs.
+            NotImplementedError: feature groups are asked for.
+            ValueError: kernel, padding or mask do not fit the inputs.
         """
         if self.feature_group_count != 1:
             raise NotImplementedError(
@@ -187,22 +187,22 @@ class ConvTranspose(Module):
     """Spread each input over a window: the transpose of a strided convolution.
 
     Attributes:
-      features: the size of the last axis of the output.
-      kernel_size: the size of the kernel along each spatial axis.
-      strides: how many outputs stand for one input, along each spatial axis.
-      padding: ``"SAME"``, ``"VALID"``, ``"CIRCULAR"``, or integers or pairs (low, high).
-      kernel_dilation: spacing of the kernel's entries.
-      use_bias: whether to add a vector.
-      mask: multiplies the kernel; of its shape.
-      dtype: dtype of the computation.
-      param_dtype: dtype of the parameters.
-      precision: as in ``jax.lax.conv_transpose``.
-      kernel_init: draws the kernel.
-      bias_init: draws the vector.
-      transpose_kernel: flip the kernel and exchange its features, so that the same kernel gives
-        the transpose of ``Conv``.
-      promote_dtype: brings inputs and parameters to one dtype.
-      preferred_element_type: as in ``jax.lax.conv_transpose``.
+        features: the size of the last axis of the output.
+        kernel_size: the size of the kernel along each spatial axis.
+        strides: how many outputs stand for one input, along each spatial axis.
+        padding: ``"SAME"``, ``"VALID"``, ``"CIRCULAR"``, or integers or pairs (low, high).
+        kernel_dilation: spacing of the kernel's entries.
+        use_bias: whether to add a vector.
+        mask: multiplies the kernel; of its shape.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        precision: as in ``jax.lax.conv_transpose``.
+        kernel_init: draws the kernel.
+        bias_init: draws the vector.
+        transpose_kernel: flip the kernel and exchange its features, so that the same kernel gives
+            the transpose of ``Conv``.
+        promote_dtype: brings inputs and parameters to one dtype.
+        preferred_element_type: as in ``jax.lax.conv_transpose``.
 
     >>> import jax, linnet.linen as nn
     >>> layer = nn.ConvTranspose(4, kernel_size=(2, 2), strides=(2, 2))
@@ -231,7 +231,7 @@ class ConvTranspose(Module):
         """Convolve ``(*batch, *spatial, in_features)``, with any number of batch axes.
 
         Raises:
-          ValueError: kernel, padding or mask do not fit the inputs.
+            ValueError: kernel, padding or mask do not fit the inputs.
         """
         kernel_size = as_tuple(self.kernel_size)
         rank = len(kernel_size)

@@ -58,16 +58,16 @@ class Dense(Module):
     """Multiply the last axis by a matrix and add a vector: ``y = x @ kernel + bias``.
 
     Attributes:
-      features: the size of the last axis of the output.
-      use_bias: whether to add a vector.
-      dtype: dtype of the computation.
-      param_dtype: dtype of the parameters.
-      precision: as in ``jax.lax.dot_general``.
-      kernel_init: draws the matrix.
-      bias_init: draws the vector.
-      promote_dtype: brings inputs and parameters to one dtype.
-      dot_general: in the place of ``jax.lax.dot_general``.
-      dot_general_cls: makes ``dot_general``, at each call.
+        features: the size of the last axis of the output.
+        use_bias: whether to add a vector.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        precision: as in ``jax.lax.dot_general``.
+        kernel_init: draws the matrix.
+        bias_init: draws the vector.
+        promote_dtype: brings inputs and parameters to one dtype.
+        dot_general: in the place of ``jax.lax.dot_general``.
+        dot_general_cls: makes ``dot_general``, at each call.
 
     >>> import jax, linnet.linen as nn
     >>> layer = nn.Dense(4)
@@ -111,18 +111,18 @@ class DenseGeneral(Module):
     """Contract any axes of the inputs with a kernel of any output axes.
 
     Attributes:
-      features: the sizes of the output axes, which come last.
-      axis: the axes of the inputs to contract.
-      batch_dims: leading axes of the inputs over which the kernel varies.
-      use_bias: whether to add a bias.
-      dtype: dtype of the computation.
-      param_dtype: dtype of the parameters.
-      kernel_init: draws the kernel, as a matrix of all its inputs by all its outputs.
-      bias_init: draws the bias, as a vector.
-      precision: as in ``jax.lax.dot_general``.
-      promote_dtype: brings inputs and parameters to one dtype.
-      dot_general: in the place of ``jax.lax.dot_general``.
-      dot_general_cls: makes ``dot_general``, at each call.
+        features: the sizes of the output axes, which come last.
+        axis: the axes of the inputs to contract.
+        batch_dims: leading axes of the inputs over which the kernel varies.
+        use_bias: whether to add a bias.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        kernel_init: draws the kernel, as a matrix of all its inputs by all its outputs.
+        bias_init: draws the bias, as a vector.
+        precision: as in ``jax.lax.dot_general``.
+        promote_dtype: brings inputs and parameters to one dtype.
+        dot_general: in the place of ``jax.lax.dot_general``.
+        dot_general_cls: makes ``dot_general``, at each call.
 
     >>> import jax, linnet.linen as nn
     >>> layer = nn.DenseGeneral((4, 5), axis=(1, -1))
@@ -149,7 +149,7 @@ class DenseGeneral(Module):
         """Contract.
 
         Raises:
-          ValueError: ``batch_dims`` are not the leading axes.
+            ValueError: ``batch_dims`` are not the leading axes.
         """
         features, batch_dims = as_tuple(self.features), as_tuple(self.batch_dims)
         if set(batch_dims) != set(range(len(batch_dims))):
@@ -187,16 +187,16 @@ class Einsum(Module):
     """Contract the inputs with a kernel as an einsum equation says.
 
     Attributes:
-      shape: the shape of the kernel.
-      einsum_str: the equation of inputs and kernel, ``"...i,io->...o"``; here or to the call.
-      use_bias: whether to add a bias, which varies along the axes of the kernel in the output.
-      dtype: dtype of the computation.
-      param_dtype: dtype of the parameters.
-      precision: as in ``jax.numpy.einsum``.
-      kernel_init: draws the kernel.
-      bias_init: draws the bias.
-      promote_dtype: brings inputs and parameters to one dtype.
-      preferred_element_type: as in ``jax.numpy.einsum``.
+        shape: the shape of the kernel.
+        einsum_str: the equation of inputs and kernel, ``"...i,io->...o"``; here or to the call.
+        use_bias: whether to add a bias, which varies along the axes of the kernel in the output.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        precision: as in ``jax.numpy.einsum``.
+        kernel_init: draws the kernel.
+        bias_init: draws the bias.
+        promote_dtype: brings inputs and parameters to one dtype.
+        preferred_element_type: as in ``jax.numpy.einsum``.
 
     >>> import jax, linnet.linen as nn
     >>> layer = nn.Einsum((3, 4), "bi,io->bo")
@@ -220,8 +220,8 @@ class Einsum(Module):
         """Contract.
 
         Raises:
-          ValueError: the equation is given neither here nor to the constructor, or twice, or is
-            not of two operands and an output.
+            ValueError: the equation is given neither here nor to the constructor, or twice, or is
+                not of two operands and an output.
         """
         equation = linear.check_einsum(merge_param("einsum_str", self.einsum_str, einsum_str))
         shape = tuple(self.shape)
@@ -246,12 +246,12 @@ class Embed(Module):
     """Look up vectors by integers, in a table of parameters.
 
     Attributes:
-      num_embeddings: how many vectors there are.
-      features: the size of each.
-      dtype: dtype of the result; ``None`` keeps the table's.
-      param_dtype: dtype of the table.
-      embedding_init: draws the table.
-      promote_dtype: brings query and table to one dtype.
+        num_embeddings: how many vectors there are.
+        features: the size of each.
+        dtype: dtype of the result; ``None`` keeps the table's.
+        param_dtype: dtype of the table.
+        embedding_init: draws the table.
+        promote_dtype: brings query and table to one dtype.
 
     >>> import jax, linnet.linen as nn
     >>> layer = nn.Embed(num_embeddings=5, features=3)
@@ -280,7 +280,7 @@ class Embed(Module):
         """Look up: integers ``(...)`` to ``(..., features)``.
 
         Raises:
-          ValueError: the inputs are not integers.
+            ValueError: the inputs are not integers.
         """
         return embedding.embed(inputs, self.embedding, dtype=self.dtype, **hooks_of(self))
 

@@ -53,20 +53,20 @@ class BatchNorm(Module):
     collection ``batch_stats``, which must then be mutable; at inference the running means are used.
 
     Attributes:
-      use_running_average: whether to use the running means; to be given here or to the call.
-      axis: the feature axis or axes; the statistics are taken over all others.
-      momentum: how much of the running means remains at each step.
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result.
-      param_dtype: dtype of the parameters.
-      use_bias: whether to shift.
-      use_scale: whether to scale.
-      bias_init: draws the shifts.
-      scale_init: draws the factors.
-      axis_name: average over the mapped axis of this name too.
-      axis_index_groups: average over groups of that axis only.
-      use_fast_variance: compute the variance in one pass.
-      force_float32_reductions: compute the statistics in float32 at least.
+        use_running_average: whether to use the running means; to be given here or to the call.
+        axis: the feature axis or axes; the statistics are taken over all others.
+        momentum: how much of the running means remains at each step.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result.
+        param_dtype: dtype of the parameters.
+        use_bias: whether to shift.
+        use_scale: whether to scale.
+        bias_init: draws the shifts.
+        scale_init: draws the factors.
+        axis_name: average over the mapped axis of this name too.
+        axis_index_groups: average over groups of that axis only.
+        use_fast_variance: compute the variance in one pass.
+        force_float32_reductions: compute the statistics in float32 at least.
 
     >>> import jax, linnet.linen as nn
     >>> layer, x = nn.BatchNorm(use_running_average=False), jnp.ones((4, 3))
@@ -98,17 +98,17 @@ class BatchNorm(Module):
         """Normalise.
 
         Args:
-          x: what to normalise.
-          use_running_average: whether to use the running means.
-          mask: which elements count in the statistics; ``None`` for all.
+            x: what to normalise.
+            use_running_average: whether to use the running means.
+            mask: which elements count in the statistics; ``None`` for all.
 
         Returns:
-          Array of the shape of ``x``.
+            Array of the shape of ``x``.
 
         Raises:
-          ValueError: ``use_running_average`` is given neither here nor to the constructor, or
-            twice.
-          ModifyScopeVariableError: in training, if ``batch_stats`` is not mutable.
+            ValueError: ``use_running_average`` is given neither here nor to the constructor, or
+                twice.
+            ModifyScopeVariableError: in training, if ``batch_stats`` is not mutable.
         """
         use_running_average = merge_param(
             "use_running_average", self.use_running_average, use_running_average
@@ -154,19 +154,19 @@ class LayerNorm(Module):
     """Normalise each example over its features (Ba et al. 2016, arXiv:1607.06450).
 
     Attributes:
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result.
-      param_dtype: dtype of the parameters.
-      use_bias: whether to shift.
-      use_scale: whether to scale.
-      bias_init: draws the shifts.
-      scale_init: draws the factors.
-      reduction_axes: the axes over which the statistics are taken.
-      feature_axes: the axes along which factors and shifts vary.
-      axis_name: average over the mapped axis of this name too.
-      axis_index_groups: average over groups of that axis only.
-      use_fast_variance: compute the variance in one pass.
-      force_float32_reductions: compute the statistics in float32 at least.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result.
+        param_dtype: dtype of the parameters.
+        use_bias: whether to shift.
+        use_scale: whether to scale.
+        bias_init: draws the shifts.
+        scale_init: draws the factors.
+        reduction_axes: the axes over which the statistics are taken.
+        feature_axes: the axes along which factors and shifts vary.
+        axis_name: average over the mapped axis of this name too.
+        axis_index_groups: average over groups of that axis only.
+        use_fast_variance: compute the variance in one pass.
+        force_float32_reductions: compute the statistics in float32 at least.
 
     >>> import jax, linnet.linen as nn
     >>> jax.tree.map(jnp.shape, nn.LayerNorm().init(jax.random.key(0), jnp.ones((2, 3))))
@@ -208,17 +208,17 @@ class RMSNorm(Module):
     """Divide each example by its root mean square (Zhang and Sennrich 2019, arXiv:1910.07467).
 
     Attributes:
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result.
-      param_dtype: dtype of the parameters.
-      use_scale: whether to scale.
-      scale_init: draws the factors.
-      reduction_axes: the axes over which the mean square is taken.
-      feature_axes: the axes along which the factors vary.
-      axis_name: average over the mapped axis of this name too.
-      axis_index_groups: average over groups of that axis only.
-      use_fast_variance: of no effect, since there is no mean.
-      force_float32_reductions: compute the mean square in float32 at least.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result.
+        param_dtype: dtype of the parameters.
+        use_scale: whether to scale.
+        scale_init: draws the factors.
+        reduction_axes: the axes over which the mean square is taken.
+        feature_axes: the axes along which the factors vary.
+        axis_name: average over the mapped axis of this name too.
+        axis_index_groups: average over groups of that axis only.
+        use_fast_variance: of no effect, since there is no mean.
+        force_float32_reductions: compute the mean square in float32 at least.
 
     >>> import jax, linnet.linen as nn
     >>> jax.tree.map(jnp.shape, nn.RMSNorm().init(jax.random.key(0), jnp.ones((2, 3))))
@@ -258,21 +258,21 @@ class GroupNorm(Module):
     """Normalise each group of features of each example (Wu and He 2018, arXiv:1803.08494).
 
     Attributes:
-      num_groups: how many groups; ``None`` if ``group_size`` is given.
-      group_size: how many features a group has.
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result.
-      param_dtype: dtype of the parameters.
-      use_bias: whether to shift.
-      use_scale: whether to scale.
-      bias_init: draws the shifts.
-      scale_init: draws the factors.
-      reduction_axes: the axes over which the statistics are taken, the last among them; ``None``
-        for all but the first.
-      axis_name: average over the mapped axis of this name too.
-      axis_index_groups: average over groups of that axis only.
-      use_fast_variance: compute the variance in one pass.
-      force_float32_reductions: compute the statistics in float32 at least.
+        num_groups: how many groups; ``None`` if ``group_size`` is given.
+        group_size: how many features a group has.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result.
+        param_dtype: dtype of the parameters.
+        use_bias: whether to shift.
+        use_scale: whether to scale.
+        bias_init: draws the shifts.
+        scale_init: draws the factors.
+        reduction_axes: the axes over which the statistics are taken, the last among them; ``None``
+            for all but the first.
+        axis_name: average over the mapped axis of this name too.
+        axis_index_groups: average over groups of that axis only.
+        use_fast_variance: compute the variance in one pass.
+        force_float32_reductions: compute the statistics in float32 at least.
 
     >>> import jax, linnet.linen as nn
     >>> jax.tree.map(jnp.shape, nn.GroupNorm(2).init(jax.random.key(0), jnp.ones((1, 5, 4))))
@@ -299,8 +299,8 @@ class GroupNorm(Module):
         """Normalise; ``mask`` says which elements count in the statistics.
 
         Raises:
-          ValueError: the groups do not divide the features, neither or both of ``num_groups`` and
-            ``group_size`` are given, or the last axis is not reduced.
+            ValueError: the groups do not divide the features, neither or both of ``num_groups`` and
+                ``group_size`` are given, or the last axis is not reduced.
         """
         features = x.shape[-1]
         groups = self._count_groups(features)
@@ -353,18 +353,18 @@ class InstanceNorm(Module):
     """Normalise each feature of each example over its positions (arXiv:1607.08022).
 
     Attributes:
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result.
-      param_dtype: dtype of the parameters.
-      use_bias: whether to shift.
-      use_scale: whether to scale.
-      bias_init: draws the shifts.
-      scale_init: draws the factors.
-      feature_axes: the feature axes; the statistics are taken over all others but the first.
-      axis_name: average over the mapped axis of this name too.
-      axis_index_groups: average over groups of that axis only.
-      use_fast_variance: compute the variance in one pass.
-      force_float32_reductions: compute the statistics in float32 at least.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result.
+        param_dtype: dtype of the parameters.
+        use_bias: whether to shift.
+        use_scale: whether to scale.
+        bias_init: draws the shifts.
+        scale_init: draws the factors.
+        feature_axes: the feature axes; the statistics are taken over all others but the first.
+        axis_name: average over the mapped axis of this name too.
+        axis_index_groups: average over groups of that axis only.
+        use_fast_variance: compute the variance in one pass.
+        force_float32_reductions: compute the statistics in float32 at least.
 
     >>> import jax, linnet.linen as nn
     >>> jax.tree.map(jnp.shape, nn.InstanceNorm().init(jax.random.key(0), jnp.ones((1, 5, 4))))
@@ -389,7 +389,7 @@ class InstanceNorm(Module):
         """Normalise; ``mask`` says which elements count in the statistics.
 
         Raises:
-          ValueError: the first axis, that of the examples, is among the feature axes.
+            ValueError: the first axis, that of the examples, is among the feature axes.
         """
         axes = from_front(self.feature_axes, x.ndim)
         if 0 in axes:

@@ -11,10 +11,10 @@ class Dropout(Module):
     """Zero inputs at random, and scale the others so that the mean is kept.
 
     Attributes:
-      rate: the probability that an element is zeroed.
-      broadcast_dims: axes along which the elements share one decision.
-      deterministic: let everything through, as at inference; to be given here or to the call.
-      rng_collection: the stream of keys to draw from.
+        rate: the probability that an element is zeroed.
+        broadcast_dims: axes along which the elements share one decision.
+        deterministic: let everything through, as at inference; to be given here or to the call.
+        rng_collection: the stream of keys to draw from.
 
     >>> import jax, jax.numpy as jnp, linnet.linen as nn
     >>> layer = nn.Dropout(rate=0.5, deterministic=False)
@@ -34,16 +34,16 @@ class Dropout(Module):
         """Drop.
 
         Args:
-          inputs: what to drop from.
-          deterministic: let everything through.
-          rng: the key to draw with; ``None`` takes one from the stream ``rng_collection``.
+            inputs: what to drop from.
+            deterministic: let everything through.
+            rng: the key to draw with; ``None`` takes one from the stream ``rng_collection``.
 
         Returns:
-          Array like the inputs.
+            Array like the inputs.
 
         Raises:
-          ValueError: ``deterministic`` is given neither here nor to the constructor, or twice.
-          InvalidRngError: no key was passed for the stream.
+            ValueError: ``deterministic`` is given neither here nor to the constructor, or twice.
+            InvalidRngError: no key was passed for the stream.
         """
         deterministic = merge_param("deterministic", self.deterministic, deterministic)
         rate = self.rate if isinstance(self.rate, (int, float)) else float(self.rate)

@@ -45,14 +45,14 @@ def prelu(inputs: Array, negative_slope: Array) -> Array:
     ``outputs = inputs if inputs >= 0 else negative_slope * inputs`` (arXiv:1502.01852)
 
     Shapes:
-      inputs: any; negative_slope: broadcasts against them.
+        inputs: any; negative_slope: broadcasts against them.
 
     Args:
-      inputs: what to pass through.
-      negative_slope: the slope, brought to the dtype of the inputs.
+        inputs: what to pass through.
+        negative_slope: the slope, brought to the dtype of the inputs.
 
     Returns:
-      Array like the inputs.
+        Array like the inputs.
 
     >>> prelu(jnp.array([-2.0, 2.0]), jnp.array(0.25)).tolist()
     [-0.5, 2.0]

@@ -24,7 +24,7 @@ def _check(query: Array, key: Array, value: Array | None = None) -> None:
     """Check that queries, keys and values fit each other.
 
     Raises:
-      ValueError: they do not.
+        ValueError: they do not.
     """
     shapes = f"query {query.shape}, key {key.shape}"
     others = [key] if value is None else [key, value]
@@ -163,32 +163,32 @@ def dot_product_attention_weights(
     ``weights = softmax(query @ key / sqrt(depth) + bias)``, over the keys that the mask allows
 
     Shapes:
-      query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, kv_heads, depth)``; bias
-      and mask: broadcast against ``(*batch, heads, queries, keys)``.
+        query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, kv_heads, depth)``; bias
+        and mask: broadcast against ``(*batch, heads, queries, keys)``.
 
     Args:
-      query: what looks.
-      key: what is looked at.
-      bias: added to the scores, or ``None``.
-      mask: where a query may look, or ``None``.
-      dropout_rng: the key of the dropout.
-      broadcast_dropout: drop the same weights in all of the batch and all heads.
-      dropout_rate: the probability that a weight is dropped.
-      deterministic: drop nothing.
-      is_causal: let no query look at a later key.
-      dtype: dtype of the computation; ``None`` promotes from query and key.
-      precision: as in ``jax.numpy.einsum``.
-      force_fp32_for_softmax: compute the softmax in float32, and what follows.
-      return_softmax: return also the weights before dropout.
-      einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
-      einsum: hook in the place of ``jax.numpy.einsum``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        query: what looks.
+        key: what is looked at.
+        bias: added to the scores, or ``None``.
+        mask: where a query may look, or ``None``.
+        dropout_rng: the key of the dropout.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing.
+        is_causal: let no query look at a later key.
+        dtype: dtype of the computation; ``None`` promotes from query and key.
+        precision: as in ``jax.numpy.einsum``.
+        force_fp32_for_softmax: compute the softmax in float32, and what follows.
+        return_softmax: return also the weights before dropout.
+        einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
+        einsum: hook in the place of ``jax.numpy.einsum``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(*batch, heads, queries, keys)``.
+        Array of shape ``(*batch, heads, queries, keys)``.
 
     Raises:
-      ValueError: the shapes do not fit, or dropout has no key.
+        ValueError: the shapes do not fit, or dropout has no key.
 
     >>> same = jnp.ones((1, 2, 1, 4))
     >>> dot_product_attention_weights(same, same).tolist()
@@ -261,38 +261,38 @@ def dot_product_attention(
     ``outputs = softmax(query @ key / sqrt(depth) + bias) @ value``
 
     Shapes:
-      query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, kv_heads, depth)``; value:
-      ``(*batch, keys, kv_heads, value_depth)``; bias and mask: broadcast against ``(*batch,
-      heads, queries, keys)``.
+        query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, kv_heads, depth)``; value:
+        ``(*batch, keys, kv_heads, value_depth)``; bias and mask: broadcast against ``(*batch,
+        heads, queries, keys)``.
 
     Args:
-      query: what looks.
-      key: what is looked at.
-      value: what is averaged.
-      bias: added to the scores, or ``None``.
-      mask: where a query may look, or ``None``.
-      dropout_rng: the key of the dropout.
-      broadcast_dropout: drop the same weights in all of the batch and all heads.
-      dropout_rate: the probability that a weight is dropped.
-      deterministic: drop nothing.
-      is_causal: let no query look at a later key.
-      dtype: dtype of the computation; ``None`` promotes from query, key and value.
-      precision: as in ``jax.numpy.einsum``.
-      force_fp32_for_softmax: compute the softmax in float32, and what follows.
-      return_softmax: return also the weights before dropout.
-      fused: use ``jax.nn.dot_product_attention``, which never forms all the weights where the
-        device has a kernel for it; without dropout only.
-      einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
-      qk_attn_weights_einsum: hook in the place of the first ``jax.numpy.einsum``.
-      attn_weights_value_einsum: hook in the place of the second.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        query: what looks.
+        key: what is looked at.
+        value: what is averaged.
+        bias: added to the scores, or ``None``.
+        mask: where a query may look, or ``None``.
+        dropout_rng: the key of the dropout.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing.
+        is_causal: let no query look at a later key.
+        dtype: dtype of the computation; ``None`` promotes from query, key and value.
+        precision: as in ``jax.numpy.einsum``.
+        force_fp32_for_softmax: compute the softmax in float32, and what follows.
+        return_softmax: return also the weights before dropout.
+        fused: use ``jax.nn.dot_product_attention``, which never forms all the weights where the
+            device has a kernel for it; without dropout only.
+        einsum_dot_general: hook in the place of the ``dot_general`` inside einsum.
+        qk_attn_weights_einsum: hook in the place of the first ``jax.numpy.einsum``.
+        attn_weights_value_einsum: hook in the place of the second.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(*batch, queries, heads, value_depth)``.
+        Array of shape ``(*batch, queries, heads, value_depth)``.
 
     Raises:
-      ValueError: the shapes do not fit, dropout has no key or is asked of the fused form, or only
-        one of the two einsum hooks is given.
+        ValueError: the shapes do not fit, dropout has no key or is asked of the fused form, or only
+            one of the two einsum hooks is given.
 
     >>> one = jnp.ones((1, 2, 1, 4))
     >>> dot_product_attention(one, one, 3 * one)[0, :, 0, 0].tolist()

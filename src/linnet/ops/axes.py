@@ -22,7 +22,7 @@ def from_front(axes: int | Iterable[int], rank: int) -> tuple[int, ...]:
     """Count axes from the front of an array of ``rank`` axes, and put them in order.
 
     Raises:
-      ValueError: the array has no such axis.
+        ValueError: the array has no such axis.
 
     >>> from_front((-1, 0), 3)
     (0, 2)
@@ -41,7 +41,7 @@ def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
     """Spread a setting over ``rank`` spatial axes: ``None`` is 1, one integer is for all.
 
     Raises:
-      ValueError: a sequence of another length.
+        ValueError: a sequence of another length.
 
     >>> per_axis(None, 2, "strides"), per_axis(3, 2, "strides"), per_axis([1, 2], 2, "strides")
     ((1, 1), (3, 3), (1, 2))

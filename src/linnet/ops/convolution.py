@@ -37,7 +37,7 @@ def canonicalize_padding(padding: PaddingLike, rank: int) -> LaxPadding:
     """Return a padding as a name, or as one pair (low, high) for each spatial axis.
 
     Raises:
-      ValueError: it is none of the forms, or speaks of another number of axes.
+        ValueError: it is none of the forms, or speaks of another number of axes.
 
     >>> canonicalize_padding(1, 2), canonicalize_padding([1, (0, 2)], 2)
     (((1, 1), (1, 1)), ((1, 1), (0, 2)))
@@ -72,16 +72,16 @@ def pad_borders(
     """Pad as ``lax`` cannot: wrapped, mirrored or causal.
 
     Args:
-      inputs: ``(batch, *spatial, features)``.
-      padding: as ``canonicalize_padding`` returns it.
-      kernel_size: the size of the kernel.
-      kernel_dilation: its dilation.
+        inputs: ``(batch, *spatial, features)``.
+        padding: as ``canonicalize_padding`` returns it.
+        kernel_size: the size of the kernel.
+        kernel_dilation: its dilation.
 
     Returns:
-      The padded inputs, and the padding that remains to be done by ``lax``.
+        The padded inputs, and the padding that remains to be done by ``lax``.
 
     Raises:
-      ValueError: causal padding of more than one spatial axis.
+        ValueError: causal padding of more than one spatial axis.
     """
     modes = {"CIRCULAR": "wrap", "REFLECT": "reflect", "CAUSAL": "constant"}
     if not isinstance(padding, str) or padding not in modes:
@@ -105,7 +105,7 @@ def check_conv(
     """Check that a kernel fits the inputs and a mask the kernel.
 
     Raises:
-      ValueError: it does not.
+        ValueError: it does not.
     """
     spatial = len(kernel_shape) - 2
     if len(inputs_shape) < spatial + 1:
@@ -180,31 +180,31 @@ def conv(
     plus ``bias[j]``; the kernel is not flipped.
 
     Shapes:
-      inputs: ``(*batch, *spatial, in_features)``;
-      kernel and mask: ``(*kernel_size, in_features / feature_group_count, features)``;
-      bias: ``(features,)``.
+        inputs: ``(*batch, *spatial, in_features)``;
+        kernel and mask: ``(*kernel_size, in_features / feature_group_count, features)``;
+        bias: ``(features,)``.
 
     Args:
-      inputs: what to convolve.
-      kernel: what to convolve with.
-      bias: what to add, or ``None``.
-      mask: multiplies the kernel, or ``None``.
-      strides: how far the kernel moves, for each spatial axis.
-      padding: as ``canonicalize_padding`` returns it.
-      input_dilation: spacing of the inputs, for each spatial axis.
-      kernel_dilation: spacing of the kernel's entries, for each spatial axis.
-      feature_group_count: in how many groups of features the convolution falls apart.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.lax.conv_general_dilated``.
-      preferred_element_type: as in ``jax.lax.conv_general_dilated``.
-      conv_general_dilated: hook in the place of ``jax.lax.conv_general_dilated``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: what to convolve.
+        kernel: what to convolve with.
+        bias: what to add, or ``None``.
+        mask: multiplies the kernel, or ``None``.
+        strides: how far the kernel moves, for each spatial axis.
+        padding: as ``canonicalize_padding`` returns it.
+        input_dilation: spacing of the inputs, for each spatial axis.
+        kernel_dilation: spacing of the kernel's entries, for each spatial axis.
+        feature_group_count: in how many groups of features the convolution falls apart.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.lax.conv_general_dilated``.
+        preferred_element_type: as in ``jax.lax.conv_general_dilated``.
+        conv_general_dilated: hook in the place of ``jax.lax.conv_general_dilated``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(*batch, *windows, features)``.
+        Array of shape ``(*batch, *windows, features)``.
 
     Raises:
-      ValueError: the shapes do not fit, or the padding is causal in several dimensions.
+        ValueError: the shapes do not fit, or the padding is causal in several dimensions.
 
     >>> one = (1,)
     >>> conv(jnp.arange(4.0)[:, None], jnp.ones((2, 1, 1)), strides=one, padding="CAUSAL",
@@ -299,28 +299,28 @@ def conv_local(
     """Convolve with a kernel of its own at each position.
 
     Shapes:
-      inputs: ``(*batch, *spatial, in_features)``; kernel and mask: ``(*positions, in_features *
-      prod(kernel_size), features)``; bias: ``(*positions, features)``.
+        inputs: ``(*batch, *spatial, in_features)``; kernel and mask: ``(*positions, in_features *
+        prod(kernel_size), features)``; bias: ``(*positions, features)``.
 
     Args:
-      inputs: what to convolve.
-      kernel: the kernels, each flattened, the feature the slowest index.
-      bias: what to add, or ``None``.
-      mask: multiplies the kernel, or ``None``.
-      kernel_size: the size of the window.
-      strides: how far the window moves, for each spatial axis.
-      padding: as ``canonicalize_padding`` returns it.
-      input_dilation: spacing of the inputs, for each spatial axis.
-      kernel_dilation: spacing of the window's entries, for each spatial axis.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.lax.conv_general_dilated_local``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: what to convolve.
+        kernel: the kernels, each flattened, the feature the slowest index.
+        bias: what to add, or ``None``.
+        mask: multiplies the kernel, or ``None``.
+        kernel_size: the size of the window.
+        strides: how far the window moves, for each spatial axis.
+        padding: as ``canonicalize_padding`` returns it.
+        input_dilation: spacing of the inputs, for each spatial axis.
+        kernel_dilation: spacing of the window's entries, for each spatial axis.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.lax.conv_general_dilated_local``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(*batch, *positions, features)``.
+        Array of shape ``(*batch, *positions, features)``.
 
     Raises:
-      ValueError: the shapes do not fit.
+        ValueError: the shapes do not fit.
 
     >>> one = (1,)
     >>> conv_local(jnp.ones((3, 1)), jnp.arange(2.0).reshape(2, 1, 1) * jnp.ones((2, 2, 1)),

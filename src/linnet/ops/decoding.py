@@ -20,22 +20,22 @@ def extend_cache(
     """Write the keys and values of the next token into the cache of decoding.
 
     Shapes:
-      cached_key and cached_value: ``(*batch, max_length, heads, depth)``; index: ``()``; key and
-      value: ``(*batch, 1, heads, depth)``.
+        cached_key and cached_value: ``(*batch, max_length, heads, depth)``; index: ``()``; key and
+        value: ``(*batch, 1, heads, depth)``.
 
     Args:
-      cached_key: the keys of the past.
-      cached_value: the values of the past.
-      index: how many tokens the past has.
-      key: that of the next token.
-      value: that of the next token.
+        cached_key: the keys of the past.
+        cached_value: the values of the past.
+        index: how many tokens the past has.
+        key: that of the next token.
+        value: that of the next token.
 
     Returns:
-      The cached keys, the cached values, the index raised by one, and the boolean mask ``(*batch,
-      1, 1, max_length)`` of the tokens written so far.
+        The cached keys, the cached values, the index raised by one, and the boolean mask ``(*batch,
+        1, 1, max_length)`` of the tokens written so far.
 
     Raises:
-      ValueError: the key is not of one token, or does not fit the cache.
+        ValueError: the key is not of one token, or does not fit the cache.
 
     >>> empty, token = jnp.zeros((1, 2, 1, 1)), jnp.ones((1, 1, 1, 1))
     >>> keys, _, index, mask = extend_cache(empty, empty, jnp.array(0), token, token)

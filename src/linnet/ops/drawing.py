@@ -130,7 +130,7 @@ class Initializer:
     """Draws the first value of a parameter.
 
     Attributes:
-      dtype: dtype of the value where the call names none; ``None`` is JAX's default float.
+        dtype: dtype of the value where the call names none; ``None`` is JAX's default float.
     """
 
     jax_name: ClassVar[str] = ""
@@ -147,13 +147,13 @@ class Initializer:
         """Draw a value.
 
         Args:
-          key: decides what is drawn.
-          shape: of the value.
-          dtype: of the value; ``None`` takes the initializer's own.
-          out_sharding: how to lay the value out over devices, as in ``jax.nn.initializers``.
+            key: decides what is drawn.
+            shape: of the value.
+            dtype: of the value; ``None`` takes the initializer's own.
+            out_sharding: how to lay the value out over devices, as in ``jax.nn.initializers``.
 
         Returns:
-          Array of that shape and dtype.
+            Array of that shape and dtype.
         """
         return self.draw(key, tuple(shape), tuple(shape), dtype, out_sharding)
 
@@ -212,8 +212,8 @@ class Flattened:
     fans sees all of them. A boxed value, one that carries metadata, is shaped inside its box.
 
     Attributes:
-      initializer: draws the matrix.
-      split: how many axes come before the outputs; 0 draws a vector.
+        initializer: draws the matrix.
+        split: how many axes come before the outputs; 0 draws a vector.
 
     >>> from linnet.ops.distributions import Normal
     >>> Flattened(Normal(), 1)(random.key(0), (4, 2, 3)).shape

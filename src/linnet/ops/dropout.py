@@ -15,16 +15,16 @@ def dropout(
     """Zero each element with probability ``rate`` and divide the others by ``1 - rate``.
 
     Shapes:
-      inputs: any.
+        inputs: any.
 
     Args:
-      inputs: what to drop from.
-      key: decides which elements; not used, and may be ``None``, where ``rate`` is 0 or 1.
-      rate: the probability of zero. 0 returns the inputs, 1 returns zeros.
-      broadcast_dims: axes along which the elements share one decision.
+        inputs: what to drop from.
+        key: decides which elements; not used, and may be ``None``, where ``rate`` is 0 or 1.
+        rate: the probability of zero. 0 returns the inputs, 1 returns zeros.
+        broadcast_dims: axes along which the elements share one decision.
 
     Returns:
-      Array like the inputs.
+        Array like the inputs.
 
     >>> import jax
     >>> sorted(set(dropout(jnp.ones(64), jax.random.key(0), rate=0.5).tolist()))

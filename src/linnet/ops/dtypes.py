@@ -11,16 +11,16 @@ def canonicalize_dtype(*args: Any, dtype: Dtype | None = None, inexact: bool = T
     """Return the dtype in which a computation on ``args`` runs.
 
     Args:
-      *args: arrays, scalars or dtypes; ``None`` stands for an absent argument and is passed over.
-      dtype: the answer, if given.
-      inexact: whether integers promote to floating point.
+        *args: arrays, scalars or dtypes; ``None`` stands for an absent argument and is passed over.
+        dtype: the answer, if given.
+        inexact: whether integers promote to floating point.
 
     Returns:
-      ``dtype`` itself if given, otherwise what JAX promotes the arguments to.
+        ``dtype`` itself if given, otherwise what JAX promotes the arguments to.
 
     Raises:
-      ValueError: ``inexact`` is asked for and ``dtype`` is an integer or boolean dtype, or there is
-        nothing to promote.
+        ValueError: ``inexact`` is asked for and ``dtype`` is an integer or boolean dtype, or there
+            is nothing to promote.
 
     >>> import jax.numpy as jnp
     >>> canonicalize_dtype(jnp.ones(2, jnp.int32), None)
@@ -47,15 +47,15 @@ def promote_dtype(*args: Any, dtype: Dtype | None = None, inexact: bool = True) 
     """Bring every argument to one dtype, the one that ``canonicalize_dtype`` names.
 
     Args:
-      *args: arrays or scalars; ``None`` stays ``None``.
-      dtype: the dtype to bring them to; ``None`` promotes from the arguments.
-      inexact: whether integers promote to floating point.
+        *args: arrays or scalars; ``None`` stays ``None``.
+        dtype: the dtype to bring them to; ``None`` promotes from the arguments.
+        inexact: whether integers promote to floating point.
 
     Returns:
-      The arguments as arrays of that dtype, in their order.
+        The arguments as arrays of that dtype, in their order.
 
     Raises:
-      ValueError: as ``canonicalize_dtype``.
+        ValueError: as ``canonicalize_dtype``.
 
     >>> promote_dtype(1, None, dtype=jnp.float32)
     [Array(1., dtype=float32), None]

@@ -21,19 +21,19 @@ def embed(
     gives that row for every index.
 
     Shapes:
-      inputs: ``(...)``; embedding: ``(num_embeddings, features)``.
+        inputs: ``(...)``; embedding: ``(num_embeddings, features)``.
 
     Args:
-      inputs: integers, the rows to look up.
-      embedding: the table.
-      dtype: dtype of the result; ``None`` keeps the table's.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: integers, the rows to look up.
+        embedding: the table.
+        dtype: dtype of the result; ``None`` keeps the table's.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(..., features)``.
+        Array of shape ``(..., features)``.
 
     Raises:
-      ValueError: the indices are not integers.
+        ValueError: the indices are not integers.
 
     >>> embed(jnp.array([1, 0]), jnp.array([[1.0], [2.0]])).tolist()
     [[2.0], [1.0]]
@@ -63,16 +63,16 @@ def attend(
     ``scores[..., n] = sum_i query[..., i] * embedding[n, i]``
 
     Shapes:
-      query: ``(..., features)``; embedding: ``(num_embeddings, features)``.
+        query: ``(..., features)``; embedding: ``(num_embeddings, features)``.
 
     Args:
-      query: the vectors to score.
-      embedding: the table.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        query: the vectors to score.
+        embedding: the table.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(..., num_embeddings)``.
+        Array of shape ``(..., num_embeddings)``.
 
     >>> attend(jnp.ones(2), jnp.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [3.0, 7.0]

@@ -29,19 +29,19 @@ def dense(
     ``outputs[..., j] = sum_i inputs[..., i] * kernel[i, j] + bias[j]``
 
     Shapes:
-      inputs: ``(..., in_features)``; kernel: ``(in_features, features)``; bias: ``(features,)``.
+        inputs: ``(..., in_features)``; kernel: ``(in_features, features)``; bias: ``(features,)``.
 
     Args:
-      inputs: what to map.
-      kernel: the matrix.
-      bias: the vector, or ``None`` for a linear map.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.lax.dot_general``.
-      dot_general: hook in the place of ``jax.lax.dot_general``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: what to map.
+        kernel: the matrix.
+        bias: the vector, or ``None`` for a linear map.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.lax.dot_general``.
+        dot_general: hook in the place of ``jax.lax.dot_general``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(..., features)``.
+        Array of shape ``(..., features)``.
 
     >>> dense(jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)).tolist()
     [[4.0, 4.0, 4.0, 4.0], [4.0, 4.0, 4.0, 4.0]]
@@ -68,23 +68,23 @@ def dense_general(
     """Contract any axes of the inputs with the kernel, each batch entry with its own kernel.
 
     Shapes:
-      inputs: any; kernel: ``(*batch, *contracted, *features)``; bias: ``(*batch, *features)``,
-      where ``batch`` and ``contracted`` are the sizes of the inputs' axes ``batch_dims`` and
-      ``axis``.
+        inputs: any; kernel: ``(*batch, *contracted, *features)``; bias: ``(*batch, *features)``,
+        where ``batch`` and ``contracted`` are the sizes of the inputs' axes ``batch_dims`` and
+        ``axis``.
 
     Args:
-      inputs: what to map.
-      kernel: the map.
-      bias: what to add, or ``None``.
-      axis: the axes of the inputs to contract; the kernel has them in the order of the inputs.
-      batch_dims: the leading axes of the inputs over which the kernel varies.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.lax.dot_general``.
-      dot_general: hook in the place of ``jax.lax.dot_general``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: what to map.
+        kernel: the map.
+        bias: what to add, or ``None``.
+        axis: the axes of the inputs to contract; the kernel has them in the order of the inputs.
+        batch_dims: the leading axes of the inputs over which the kernel varies.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.lax.dot_general``.
+        dot_general: hook in the place of ``jax.lax.dot_general``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(*batch, *rest, *features)``, ``rest`` being the other axes of the inputs.
+        Array of shape ``(*batch, *rest, *features)``, ``rest`` being the other axes of the inputs.
 
     >>> dense_general(jnp.ones((2, 3, 4)), jnp.ones((3, 4, 5, 6)), axis=(1, 2)).shape
     (2, 5, 6)
@@ -158,7 +158,7 @@ def check_einsum(equation: str) -> str:
     """Return an equation of two operands without its spaces.
 
     Raises:
-      ValueError: it has no ``->``, or another number of operands.
+        ValueError: it has no ``->``, or another number of operands.
 
     >>> check_einsum("bi, io -> bo")
     'bi,io->bo'
@@ -185,12 +185,12 @@ def einsum_bias_shapes(
     The bias varies along those axes of the kernel that reach the output.
 
     Args:
-      equation: as ``check_einsum`` returns it.
-      input_rank: how many axes the input has.
-      kernel_shape: the shape of the kernel.
+        equation: as ``check_einsum`` returns it.
+        input_rank: how many axes the input has.
+        kernel_shape: the shape of the kernel.
 
     Returns:
-      The bias' own shape, and that shape with ones for the other axes of the output.
+        The bias' own shape, and that shape with ones for the other axes of the output.
 
     >>> einsum_bias_shapes("a...c,cde->ea...d", 3, (4, 5, 6))
     ((6, 5), (6, 1, 1, 5))
@@ -231,21 +231,21 @@ def einsum(
     """Contract the inputs with the kernel as an einsum equation says, and add a bias.
 
     Shapes:
-      inputs and kernel: as the equation's two operands; bias: as ``einsum_bias_shapes`` says.
+        inputs and kernel: as the equation's two operands; bias: as ``einsum_bias_shapes`` says.
 
     Args:
-      inputs: the first operand.
-      kernel: the second operand.
-      bias: what to add, or ``None``.
-      equation: as ``check_einsum`` returns it.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.numpy.einsum``.
-      preferred_element_type: as in ``jax.numpy.einsum``.
-      einsum: hook in the place of ``jax.numpy.einsum``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: the first operand.
+        kernel: the second operand.
+        bias: what to add, or ``None``.
+        equation: as ``check_einsum`` returns it.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.numpy.einsum``.
+        preferred_element_type: as in ``jax.numpy.einsum``.
+        einsum: hook in the place of ``jax.numpy.einsum``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array as the equation's output.
+        Array as the equation's output.
 
     >>> einsum(jnp.ones((2, 3)), jnp.ones((3, 4)), equation="bi,io->ob").shape
     (4, 2)

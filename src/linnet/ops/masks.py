@@ -22,17 +22,17 @@ def make_attention_mask(
     """Make a mask from what is known of each query and each key.
 
     Shapes:
-      query_input: ``(*batch, queries)``; key_input: ``(*batch, keys)``.
+        query_input: ``(*batch, queries)``; key_input: ``(*batch, keys)``.
 
     Args:
-      query_input: something about each query, such as whether it is a token.
-      key_input: something about each key.
-      pairwise_fn: ``(query, key) -> may look``, elementwise.
-      extra_batch_dims: how many axes of size 1 to put in front.
-      dtype: dtype of the mask.
+        query_input: something about each query, such as whether it is a token.
+        key_input: something about each key.
+        pairwise_fn: ``(query, key) -> may look``, elementwise.
+        extra_batch_dims: how many axes of size 1 to put in front.
+        dtype: dtype of the mask.
 
     Returns:
-      Array of shape ``(*extra, *batch, 1, queries, keys)``.
+        Array of shape ``(*extra, *batch, 1, queries, keys)``.
 
     >>> make_attention_mask(jnp.array([1, 1]), jnp.array([1, 0])).tolist()
     [[[1.0, 0.0], [1.0, 0.0]]]
@@ -82,15 +82,15 @@ def make_causal_mask(x: Array, extra_batch_dims: int = 0, dtype: Dtype = jnp.flo
     """Make a mask with which each position sees itself and those before it.
 
     Shapes:
-      x: ``(*batch, length)``.
+        x: ``(*batch, length)``.
 
     Args:
-      x: an array of the shape of the inputs without features; only its shape counts.
-      extra_batch_dims: how many axes of size 1 to put in front.
-      dtype: dtype of the mask.
+        x: an array of the shape of the inputs without features; only its shape counts.
+        extra_batch_dims: how many axes of size 1 to put in front.
+        dtype: dtype of the mask.
 
     Returns:
-      Array of shape ``(*extra, *batch, 1, length, length)``.
+        Array of shape ``(*extra, *batch, 1, length, length)``.
 
     >>> make_causal_mask(jnp.ones(2)).tolist()
     [[[1.0, 0.0], [1.0, 1.0]]]
@@ -103,17 +103,17 @@ def combine_masks(*masks: Array | None, dtype: Dtype = jnp.float32) -> Array | N
     """Let a query look only where every mask lets it.
 
     Shapes:
-      masks: of one rank, broadcast against each other.
+        masks: of one rank, broadcast against each other.
 
     Args:
-      *masks: the masks; ``None`` stands for no restriction.
-      dtype: dtype of the result.
+        *masks: the masks; ``None`` stands for no restriction.
+        dtype: dtype of the result.
 
     Returns:
-      The combined mask, or ``None`` if there is none to combine.
+        The combined mask, or ``None`` if there is none to combine.
 
     Raises:
-      ValueError: the masks have different ranks.
+        ValueError: the masks have different ranks.
 
     >>> combine_masks(jnp.array([1, 1]), None, jnp.array([1, 0])).tolist()
     [1.0, 0.0]

@@ -53,26 +53,26 @@ def layer_norm(
     it is instance normalisation (Ulyanov et al. 2016, arXiv:1607.08022).
 
     Shapes:
-      x: any; scale and bias: the sizes of ``x`` along ``feature_axes``; mask: broadcasts against
-      ``x``.
+        x: any; scale and bias: the sizes of ``x`` along ``feature_axes``; mask: broadcasts against
+        ``x``.
 
     Args:
-      x: what to normalise.
-      scale: factor of each feature, or ``None``.
-      bias: shift of each feature, or ``None``.
-      mask: which elements count in the statistics; ``None`` for all.
-      reduction_axes: the axes over which the statistics are taken.
-      feature_axes: the axes along which scale and bias vary.
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
-      use_mean: if not, take the mean to be zero.
-      axis_name: as in ``moments``.
-      axis_index_groups: as in ``moments``.
-      use_fast_variance: as in ``moments``.
-      force_float32_reductions: as in ``moments``.
+        x: what to normalise.
+        scale: factor of each feature, or ``None``.
+        bias: shift of each feature, or ``None``.
+        mask: which elements count in the statistics; ``None`` for all.
+        reduction_axes: the axes over which the statistics are taken.
+        feature_axes: the axes along which scale and bias vary.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
+        use_mean: if not, take the mean to be zero.
+        axis_name: as in ``moments``.
+        axis_index_groups: as in ``moments``.
+        use_fast_variance: as in ``moments``.
+        force_float32_reductions: as in ``moments``.
 
     Returns:
-      Array of the shape of ``x``.
+        Array of the shape of ``x``.
 
     >>> layer_norm(jnp.array([1.0, 3.0]), epsilon=0.0).tolist()
     [-1.0, 1.0]
@@ -120,24 +120,24 @@ def group_norm(
     """Normalise each group of features of each example (Wu and He 2018, arXiv:1803.08494).
 
     Shapes:
-      x: ``(..., features)``; scale and bias: ``(features,)``; mask: broadcasts against ``x``.
+        x: ``(..., features)``; scale and bias: ``(features,)``; mask: broadcasts against ``x``.
 
     Args:
-      x: what to normalise.
-      scale: factor of each feature, or ``None``.
-      bias: shift of each feature, or ``None``.
-      mask: which elements count in the statistics; ``None`` for all.
-      num_groups: how many groups; divides the number of features.
-      reduction_axes: the axes over which the statistics are taken, the last among them.
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
-      axis_name: as in ``moments``.
-      axis_index_groups: as in ``moments``.
-      use_fast_variance: as in ``moments``.
-      force_float32_reductions: as in ``moments``.
+        x: what to normalise.
+        scale: factor of each feature, or ``None``.
+        bias: shift of each feature, or ``None``.
+        mask: which elements count in the statistics; ``None`` for all.
+        num_groups: how many groups; divides the number of features.
+        reduction_axes: the axes over which the statistics are taken, the last among them.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
+        axis_name: as in ``moments``.
+        axis_index_groups: as in ``moments``.
+        use_fast_variance: as in ``moments``.
+        force_float32_reductions: as in ``moments``.
 
     Returns:
-      Array of the shape of ``x``.
+        Array of the shape of ``x``.
 
     >>> group_norm(jnp.array([[1.0, 3.0, 5.0, 5.0]]), num_groups=2, reduction_axes=(1,)).tolist()
     [[-0.9999995231628418, 0.9999995231628418, 0.0, 0.0]]
@@ -192,26 +192,26 @@ def batch_norm(
     """Normalise by the statistics of the batch (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
     Shapes:
-      x: any; scale, bias and each of running: the sizes of ``x`` along ``axis``; mask: broadcasts
-      against ``x``.
+        x: any; scale, bias and each of running: the sizes of ``x`` along ``axis``; mask: broadcasts
+        against ``x``.
 
     Args:
-      x: what to normalise.
-      running: mean and variance kept so far, moved towards the batch's; ``None`` keeps none.
-      scale: factor of each feature, or ``None``.
-      bias: shift of each feature, or ``None``.
-      mask: which elements count in the statistics; ``None`` for all.
-      axis: the feature axes; the statistics are taken over all others.
-      epsilon: keeps the divisor from zero.
-      momentum: how much of the running statistics remains.
-      dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
-      axis_name: as in ``moments``.
-      axis_index_groups: as in ``moments``.
-      use_fast_variance: as in ``moments``.
-      force_float32_reductions: as in ``moments``.
+        x: what to normalise.
+        running: mean and variance kept so far, moved towards the batch's; ``None`` keeps none.
+        scale: factor of each feature, or ``None``.
+        bias: shift of each feature, or ``None``.
+        mask: which elements count in the statistics; ``None`` for all.
+        axis: the feature axes; the statistics are taken over all others.
+        epsilon: keeps the divisor from zero.
+        momentum: how much of the running statistics remains.
+        dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
+        axis_name: as in ``moments``.
+        axis_index_groups: as in ``moments``.
+        use_fast_variance: as in ``moments``.
+        force_float32_reductions: as in ``moments``.
 
     Returns:
-      Array of the shape of ``x``, and the new running statistics (``None`` if none were kept).
+        Array of the shape of ``x``, and the new running statistics (``None`` if none were kept).
 
     >>> y, _ = batch_norm(jnp.array([[1.0], [3.0]]), None, epsilon=0.0)
     >>> y.tolist()

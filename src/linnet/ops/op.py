@@ -30,11 +30,11 @@ def op(
     own dispatch.
 
     Args:
-      static: names of the keyword arguments that are configuration.
-      hooks: names of keyword-only arguments that take a callable or ``None``.
+        static: names of the keyword arguments that are configuration.
+        hooks: names of keyword-only arguments that take a callable or ``None``.
 
     Returns:
-      A decorator.
+        A decorator.
 
     >>> @op(static=["power"])
     ... def raised(x, *, power):

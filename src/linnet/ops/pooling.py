@@ -27,22 +27,22 @@ def pool(
     """Reduce each window with a function.
 
     Shapes:
-      inputs: ``(*batch, *spatial, features)``.
+        inputs: ``(*batch, *spatial, features)``.
 
     Args:
-      inputs: what to pool.
-      init: the value a reduction starts from.
-      reduce_fn: ``(a, b) -> reduced``; one that JAX knows, as ``lax.add``, to be differentiable.
-      window_shape: the size of the window along each spatial axis.
-      strides: how far the window moves along each spatial axis; ``None`` is 1.
-      padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
+        inputs: what to pool.
+        init: the value a reduction starts from.
+        reduce_fn: ``(a, b) -> reduced``; one that JAX knows, as ``lax.add``, to be differentiable.
+        window_shape: the size of the window along each spatial axis.
+        strides: how far the window moves along each spatial axis; ``None`` is 1.
+        padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
 
     Returns:
-      Array of shape ``(*batch, *windows, features)``.
+        Array of shape ``(*batch, *windows, features)``.
 
     Raises:
-      ValueError: the window, strides and padding speak of different numbers of axes, or the inputs
-        have fewer.
+        ValueError: the window, strides and padding speak of different numbers of axes, or the
+            inputs have fewer.
 
     >>> pool(jnp.arange(6.0).reshape(3, 2), 0.0, lax.add, (2,), None, "VALID").tolist()
     [[2.0, 4.0], [6.0, 8.0]]
@@ -147,18 +147,18 @@ def avg_pool(
     """Take the mean of each window.
 
     Shapes:
-      inputs: ``(*batch, *spatial, features)``.
+        inputs: ``(*batch, *spatial, features)``.
 
     Args:
-      inputs: what to pool.
-      window_shape: the size of the window along each spatial axis.
-      strides: how far the window moves along each spatial axis; ``None`` is 1.
-      padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
-      count_include_pad: whether padding counts as zeros; if not, a window's mean is over what it
-        covers of the inputs.
+        inputs: what to pool.
+        window_shape: the size of the window along each spatial axis.
+        strides: how far the window moves along each spatial axis; ``None`` is 1.
+        padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
+        count_include_pad: whether padding counts as zeros; if not, a window's mean is over what it
+            covers of the inputs.
 
     Returns:
-      Array of shape ``(*batch, *windows, features)``.
+        Array of shape ``(*batch, *windows, features)``.
 
     >>> avg_pool(jnp.arange(6.0).reshape(3, 2), (2,)).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
@@ -178,16 +178,16 @@ def max_pool(
     """Take the maximum of each window.
 
     Shapes:
-      inputs: ``(*batch, *spatial, features)``.
+        inputs: ``(*batch, *spatial, features)``.
 
     Args:
-      inputs: what to pool.
-      window_shape: the size of the window along each spatial axis.
-      strides: how far the window moves along each spatial axis; ``None`` is 1.
-      padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
+        inputs: what to pool.
+        window_shape: the size of the window along each spatial axis.
+        strides: how far the window moves along each spatial axis; ``None`` is 1.
+        padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
 
     Returns:
-      Array of shape ``(*batch, *windows, features)``.
+        Array of shape ``(*batch, *windows, features)``.
 
     >>> max_pool(jnp.arange(6.0).reshape(3, 2), (2,)).tolist()
     [[2.0, 3.0], [4.0, 5.0]]
@@ -207,16 +207,16 @@ def min_pool(
     """Take the minimum of each window.
 
     Shapes:
-      inputs: ``(*batch, *spatial, features)``.
+        inputs: ``(*batch, *spatial, features)``.
 
     Args:
-      inputs: what to pool.
-      window_shape: the size of the window along each spatial axis.
-      strides: how far the window moves along each spatial axis; ``None`` is 1.
-      padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
+        inputs: what to pool.
+        window_shape: the size of the window along each spatial axis.
+        strides: how far the window moves along each spatial axis; ``None`` is 1.
+        padding: ``"SAME"``, ``"VALID"``, or a pair (low, high) for each spatial axis.
 
     Returns:
-      Array of shape ``(*batch, *windows, features)``.
+        Array of shape ``(*batch, *windows, features)``.
 
     >>> min_pool(jnp.arange(6.0).reshape(3, 2), (2,)).tolist()
     [[0.0, 1.0], [2.0, 3.0]]

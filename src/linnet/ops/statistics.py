@@ -118,21 +118,21 @@ def moments(
     loses less to rounding.
 
     Shapes:
-      x: any; mask: broadcasts against ``x``.
+        x: any; mask: broadcasts against ``x``.
 
     Args:
-      x: the elements.
-      mask: which elements count; ``None`` for all.
-      axes: the axes to reduce.
-      dtype: dtype of the computation; ``None`` takes that of ``x``.
-      axis_name: also average over the mapped axis of this name.
-      axis_index_groups: average over groups of that axis only.
-      use_mean: if not, take the mean to be zero.
-      use_fast_variance: which formula.
-      force_float32_reductions: compute in float32 at least.
+        x: the elements.
+        mask: which elements count; ``None`` for all.
+        axes: the axes to reduce.
+        dtype: dtype of the computation; ``None`` takes that of ``x``.
+        axis_name: also average over the mapped axis of this name.
+        axis_index_groups: average over groups of that axis only.
+        use_mean: if not, take the mean to be zero.
+        use_fast_variance: which formula.
+        force_float32_reductions: compute in float32 at least.
 
     Returns:
-      Mean and variance, each of the shape of ``x`` without the reduced axes.
+        Mean and variance, each of the shape of ``x`` without the reduced axes.
 
     >>> mean, var = moments(jnp.array([1.0, 3.0]), axes=(0,))
     >>> float(mean), float(var)
@@ -169,22 +169,22 @@ def normalize(
     ``outputs = (x - mean) / sqrt(var + epsilon) * scale + bias``
 
     Shapes:
-      x: any; mean and var: that of ``x`` without ``reduction_axes``; scale and bias: the sizes of
-      ``x`` along ``feature_axes``.
+        x: any; mean and var: that of ``x`` without ``reduction_axes``; scale and bias: the sizes of
+        ``x`` along ``feature_axes``.
 
     Args:
-      x: what to normalise.
-      mean: its mean.
-      var: its variance.
-      scale: factor of each feature, or ``None``.
-      bias: shift of each feature, or ``None``.
-      reduction_axes: the axes over which the statistics were taken.
-      feature_axes: the axes along which scale and bias vary.
-      epsilon: keeps the divisor from zero.
-      dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
+        x: what to normalise.
+        mean: its mean.
+        var: its variance.
+        scale: factor of each feature, or ``None``.
+        bias: shift of each feature, or ``None``.
+        reduction_axes: the axes over which the statistics were taken.
+        feature_axes: the axes along which scale and bias vary.
+        epsilon: keeps the divisor from zero.
+        dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
 
     Returns:
-      Array of the shape of ``x``.
+        Array of the shape of ``x``.
 
     >>> normalize(jnp.array([1.0, 3.0]), jnp.array(2.0), jnp.array(1.0), reduction_axes=(0,),
     ...           feature_axes=(0,), epsilon=0.0).tolist()
@@ -212,15 +212,15 @@ def update_running(
     ``running = momentum * running + (1 - momentum) * current``
 
     Shapes:
-      each of running and current: mean and variance, of one shape.
+        each of running and current: mean and variance, of one shape.
 
     Args:
-      running: the statistics kept so far.
-      current: those of this batch.
-      momentum: how much of the former remains.
+        running: the statistics kept so far.
+        current: those of this batch.
+        momentum: how much of the former remains.
 
     Returns:
-      The new running mean and variance.
+        The new running mean and variance.
 
     >>> mean, var = update_running((jnp.zeros(()), jnp.ones(())), (jnp.ones(()), jnp.ones(())),
     ...                            momentum=0.5)

@@ -39,30 +39,30 @@ def conv_transpose(
     """Spread each input over a window: the linear transpose of a strided convolution.
 
     Shapes:
-      inputs: ``(*batch, *spatial, in_features)``; kernel and mask: ``(*kernel_size, in_features,
-      features)``, the last two exchanged if ``transpose_kernel``; bias: ``(features,)``.
+        inputs: ``(*batch, *spatial, in_features)``; kernel and mask: ``(*kernel_size, in_features,
+        features)``, the last two exchanged if ``transpose_kernel``; bias: ``(features,)``.
 
     Args:
-      inputs: what to convolve.
-      kernel: what to convolve with.
-      bias: what to add, or ``None``.
-      mask: multiplies the kernel, or ``None``.
-      strides: how many outputs stand for one input, for each spatial axis.
-      padding: as ``canonicalize_padding`` returns it; ``"SAME"``, ``"VALID"``, ``"CIRCULAR"`` or
-        pairs, which ``jax.lax.conv_transpose`` explains.
-      kernel_dilation: spacing of the kernel's entries, for each spatial axis.
-      transpose_kernel: flip the kernel and exchange its features, so that the same kernel gives
-        the transpose of ``conv``.
-      dtype: dtype of the computation; ``None`` promotes from the arguments.
-      precision: as in ``jax.lax.conv_transpose``.
-      preferred_element_type: as in ``jax.lax.conv_transpose``.
-      promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+        inputs: what to convolve.
+        kernel: what to convolve with.
+        bias: what to add, or ``None``.
+        mask: multiplies the kernel, or ``None``.
+        strides: how many outputs stand for one input, for each spatial axis.
+        padding: as ``canonicalize_padding`` returns it; ``"SAME"``, ``"VALID"``, ``"CIRCULAR"`` or
+            pairs, which ``jax.lax.conv_transpose`` explains.
+        kernel_dilation: spacing of the kernel's entries, for each spatial axis.
+        transpose_kernel: flip the kernel and exchange its features, so that the same kernel gives
+            the transpose of ``conv``.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.lax.conv_transpose``.
+        preferred_element_type: as in ``jax.lax.conv_transpose``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
-      Array of shape ``(*batch, *outputs, features)``.
+        Array of shape ``(*batch, *outputs, features)``.
 
     Raises:
-      ValueError: the shapes do not fit, or the padding has no transpose.
+        ValueError: the shapes do not fit, or the padding has no transpose.
 
     >>> conv_transpose(jnp.ones((2, 1)), jnp.ones((2, 1, 1)), strides=(2,), padding="SAME",
     ...                kernel_dilation=(1,))[:, 0].tolist()
