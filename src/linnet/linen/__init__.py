@@ -235,14 +235,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    home = _ON_DEMAND.get(name)
-    if home is None:
-        suggestion = near(name, __all__)
-        raise AttributeError(f"module 'linnet.linen' has no attribute {name!r}.{suggestion}")
-    module = importlib.import_module(home)
-    found = globals()[name] = module if home.endswith(f".{name}") else getattr(module, name)
-    return found
+if not TYPE_CHECKING:  # so that a type checker finds mistyped names
+
+    def __getattr__(name: str) -> Any:
+        home = _ON_DEMAND.get(name)
+        if home is None:
+            suggestion = near(name, __all__)
+            raise AttributeError(f"module 'linnet.linen' has no attribute {name!r}.{suggestion}")
+        module = importlib.import_module(home)
+        found = globals()[name] = module if home.endswith(f".{name}") else getattr(module, name)
+        return found
 
 
 def __dir__() -> list[str]:

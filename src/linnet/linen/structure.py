@@ -24,7 +24,7 @@ a method stands in ``methods.py``, what is computed once for a class in ``classe
 
 import dataclasses
 import types
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import jax
 import numpy as np
@@ -86,18 +86,20 @@ class ModuleStructure:
         else:
             self.__dict__[name] = adopt(self, name, value)
 
-    def __getattr__(self, name: str) -> Any:
-        # Python calls this only for what is missing: before `setup` has run, or for good
-        state = self.__dict__.get("_state")
-        if state is None:
-            if name == "_state":
-                raise errors.IncorrectPostInitOverrideError(type(self).__name__)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if self.scope is not None and state.phase is Phase.NEW and not name.startswith("__"):
-            run_setup(self)
-            if name in self.__dict__:
-                return self.__dict__[name]
-        raise _no_attribute(self, name)
+    if not TYPE_CHECKING:  # so that a type checker finds mistyped attributes
+
+        def __getattr__(self, name: str) -> Any:
+            # Python calls this only for what is missing: before `setup` has run, or for good
+            state = self.__dict__.get("_state")
+            if state is None:
+                if name == "_state":
+                    raise errors.IncorrectPostInitOverrideError(type(self).__name__)
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            if self.scope is not None and state.phase is Phase.NEW and not name.startswith("__"):
+                run_setup(self)
+                if name in self.__dict__:
+                    return self.__dict__[name]
+            raise _no_attribute(self, name)
 
     def __dir__(self) -> list[str]:
         if self.__dict__.get("_state") is not None and self.scope is not None:
@@ -279,7 +281,7 @@ def share_scope(module: ModuleStructure, other: ModuleStructure, /) -> None:
         _rebind(module, theirs)
 
 
-def run_setup(module: ModuleStructure) -> None:
+def run_setup(module: Any) -> None:
     """Run ``setup``, unless it has run already."""
     state = module._state
     if state.phase is not Phase.NEW:
