@@ -453,3 +453,27 @@ def test_shape_errors_name_the_place():
 
     with pytest.raises(errors.ScopeParamShapeError, match=r"/ \(Outer\).*'p'.*\(2,\).*\(3,\)"):
         compact(linnet.linen, body).apply({"params": {"p": jnp.ones(2)}})
+
+
+def test_a_module_may_write_the_dictionary_of_its_submodule():
+    """The submodule reads what was written in its place."""
+
+    def program(nn):
+        class Inner(nn.Module):
+            @nn.compact
+            def __call__(self):
+                return self.variable("state", "v", lambda: jnp.zeros(())).value
+
+        class Outer(nn.Module):
+            def setup(self):
+                self.inner = Inner()
+
+            def __call__(self):
+                before = self.inner()
+                self.put_variable("state", "inner", {"v": 7 * jnp.ones(())})
+                return before, self.inner()
+
+        return Outer().apply({"state": {"inner": {"v": jnp.ones(())}}}, mutable=["state"])
+
+    (before, after), _ = assert_same(program)
+    assert (before, after) == (1.0, 7.0)
