@@ -247,6 +247,15 @@ class Scope:
             self._check_level(col, name, value)
         siblings = self._writable(col)
         siblings[name] = _merged(siblings.get(name), value) if isinstance(value, Mapping) else value
+        if name in self._children:
+            # what was written here is where a submodule's variables are from now on
+            self._children[name]._forget(col)
+
+    def _forget(self, col: str) -> None:
+        """Look a collection up anew, here and further down, at the next use."""
+        self._read.pop(col, None)
+        for child in self._children.values():
+            child._forget(col)
 
     def _check_level(self, col: str, name: str, value: Any) -> None:
         traces = map(jaxcompat.trace_of, jax.tree.leaves(value))
