@@ -1,11 +1,12 @@
 """Names for the types that Linnet's signatures speak of.
 
 ``Array`` is any JAX array or tracer. ``Dtype`` is anything ``jnp.dtype`` accepts. A ``Path`` is the
-tuple of keys that leads from the root of a tree to a value.
+tuple of keys that leads from the root of a tree to a value; a ``JoinedPath`` is those keys as one
+string.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard, final, runtime_checkable
 
 import jax
 from jax import lax
@@ -16,9 +17,14 @@ PRNGKey: TypeAlias = jax.Array
 Dtype: TypeAlias = DTypeLike
 Shape: TypeAlias = Sequence[int]
 Axes: TypeAlias = int | Sequence[int]
+Axis: TypeAlias = int | None
+AxisName: TypeAlias = str | tuple[str, ...] | None
 Key: TypeAlias = Hashable
 Path: TypeAlias = tuple[Any, ...]
+JoinedPath: TypeAlias = str
 PyTree: TypeAlias = Any
+ArrayPytree: TypeAlias = Any
+Leaf: TypeAlias = Any
 
 PrecisionLike: TypeAlias = (
     str | lax.Precision | tuple[str, str] | tuple[lax.Precision, lax.Precision] | None
@@ -28,9 +34,19 @@ LaxPadding: TypeAlias = str | Sequence[tuple[int, int]]
 
 DotGeneral: TypeAlias = Callable[..., Array]
 ConvGeneralDilated: TypeAlias = Callable[..., Array]
+Einsum: TypeAlias = Callable[..., Array]
 
+Collection: TypeAlias = Mapping[str, Any]
+MutableCollection: TypeAlias = dict[str, Any]
 VariableDict: TypeAlias = Mapping[str, Mapping[str, Any]]
+MutableVariableDict: TypeAlias = dict[str, dict[str, Any]]
 RNGSequences: TypeAlias = Mapping[str, PRNGKey]
+PRNGFoldable: TypeAlias = int | str
+
+Sharding: TypeAlias = tuple[AxisName, ...]
+PartitionSpecPytree: TypeAlias = Any
+LogicalPartitionSpec: TypeAlias = Any
+LogicalPartitionSpecPytree: TypeAlias = Any
 
 
 class Initializer(Protocol):
@@ -49,23 +65,75 @@ class PromoteDtype(Protocol):
         ...
 
 
+@runtime_checkable
+class ShapeDtype(Protocol):
+    """An array, or anything that is described like one."""
+
+    shape: Any
+    dtype: Any
+
+
+def has_shape_dtype(x: Any) -> TypeGuard[ShapeDtype]:
+    """Tell whether something has a shape and a dtype.
+
+    >>> has_shape_dtype(jax.ShapeDtypeStruct((2,), "float32")), has_shape_dtype(2.0)
+    (True, False)
+    """
+    return isinstance(x, ShapeDtype)
+
+
+def is_key_like(x: Any) -> TypeGuard[Key]:
+    """Tell whether something may be a key of a path.
+
+    >>> is_key_like("kernel"), is_key_like(["kernel"])
+    (True, False)
+    """
+    return isinstance(x, Hashable)
+
+
+@final
+class Missing:
+    """The type of ``MISSING``: nothing was given, where ``None`` would be a value."""
+
+
+MISSING = Missing()
+
 __all__ = [
+    "MISSING",
     "Array",
     "ArrayLike",
+    "ArrayPytree",
     "Axes",
+    "Axis",
+    "AxisName",
+    "Collection",
     "ConvGeneralDilated",
     "DotGeneral",
     "Dtype",
+    "Einsum",
     "Initializer",
+    "JoinedPath",
     "Key",
     "LaxPadding",
+    "Leaf",
+    "LogicalPartitionSpec",
+    "LogicalPartitionSpecPytree",
+    "Missing",
+    "MutableCollection",
+    "MutableVariableDict",
+    "PRNGFoldable",
     "PRNGKey",
     "PaddingLike",
+    "PartitionSpecPytree",
     "Path",
     "PrecisionLike",
     "PromoteDtype",
     "PyTree",
     "RNGSequences",
     "Shape",
+    "ShapeDtype",
+    "Sharding",
     "VariableDict",
+    "has_shape_dtype",
+    "is_key_like",
 ]

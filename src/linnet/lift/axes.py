@@ -1,10 +1,17 @@
 """Where an argument, or a group of variables, lies along the axis that a transformation maps.
 
 An integer says along which axis, ``None`` that it is not mapped. In a scan a value that is the same
-in every step is marked :data:`broadcast`: it is passed in once instead of being carried.
+in every step is marked :data:`broadcast`: it is passed in once instead of being carried. ``In`` and
+``Out`` restrict an axis to one direction: variables that only enter the transformation, or only
+come out of it.
 """
 
-from typing import final
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar, final
+
+from linnet.base.typing import Axis
+
+T = TypeVar("T")
 
 
 @final
@@ -19,3 +26,22 @@ class Broadcast:
 
 
 broadcast = Broadcast()
+
+
+@dataclass(frozen=True)
+class In(Generic[T]):
+    """The axis of variables that enter a transformation and do not come out of it."""
+
+    axis: T
+
+
+@dataclass(frozen=True)
+class Out(Generic[T]):
+    """The axis of variables that come out of a transformation and do not enter it."""
+
+    axis: T
+
+
+ScanAxis: TypeAlias = int
+InOutAxis: TypeAlias = Axis | In[Axis] | Out[Axis]
+InOutScanAxis: TypeAlias = ScanAxis | In[ScanAxis] | Out[ScanAxis]

@@ -8,7 +8,7 @@ copy, so that neither side sees what happens to the other.
 
 from collections.abc import Hashable, Iterator, KeysView, Mapping, ValuesView
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 import jax
 from jax.tree_util import DictKey
@@ -149,6 +149,9 @@ class FrozenValuesView(ValuesView[V]):
 
     def __repr__(self) -> str:
         return f"frozen_dict_values({list(self)})"
+
+
+FrozenVariableDict: TypeAlias = FrozenDict[str, Mapping[str, Any]]
 
 
 def _wrapped(owned: dict[Any, Any]) -> FrozenDict[Any, Any]:
