@@ -1,0 +1,1 @@
+"""Training: the state of a training run, and data spread over devices."""
