@@ -92,5 +92,14 @@ def _struct(clz: type[T], options: Mapping[str, Any]) -> type[T]:
         if each.init:
             (children if each.metadata.get("pytree_node", True) else structure).append(each.name)
     jax.tree_util.register_dataclass(made, children, structure)
-    setattr(made, _REGISTERED, True)
+    setattr(made, _REGISTERED, tuple(children))
     return made
+
+
+def child_fields(clz: type[Any]) -> tuple[str, ...] | None:
+    """Names the fields of a struct that are children of the tree; ``None`` for any other class.
+
+    Args:
+        clz: the class. A subclass of a struct that was not made one itself counts as another class.
+    """
+    return vars(clz).get(_REGISTERED)
