@@ -172,9 +172,9 @@ def partial_eval_by_shape(
     """Evaluates as much of a function as does not depend on the values of its inputs.
 
     Args:
-        fn: the function, called as ``fn(*args, *inputs, **kwargs)``.
+        fn: the function, called as ``fn(*inputs, *args, **kwargs)``.
         input_spec: for each input its shape, or ``(shape, dtype)``; without a dtype, float32.
-        *args: leading arguments, with their values.
+        *args: further arguments, with their values.
         **kwargs: keyword arguments, with their values.
 
     Returns:
@@ -186,7 +186,7 @@ def partial_eval_by_shape(
     """
     inputs = [_described(spec) for spec in input_spec]
     closed, shapes = jax.make_jaxpr(
-        lambda *inputs: fn(*args, *inputs, **kwargs),  # pyright: ignore[reportArgumentType]
+        lambda *inputs: fn(*inputs, *args, **kwargs),  # pyright: ignore[reportArgumentType]
         return_shape=True,
     )(*inputs)
     leaves = jaxcompat.evaluate_known(closed, len(inputs))

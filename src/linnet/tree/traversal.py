@@ -256,8 +256,6 @@ class TraverseFilter(Traversal):
 class ModelParamTraversal(Traversal):
     """Selects parameters by their path and value.
 
-    Given all variables, only their ``"params"`` are looked at.
-
     Args:
         filter_fn: takes a path such as ``"/dense/kernel"`` and a value, and says whether it is
             selected.
@@ -268,39 +266,34 @@ class ModelParamTraversal(Traversal):
 
     def iterate(self, inputs: Any) -> Iterator[Any]:
         """Yields the parameters selected, by path in alphabetical order."""
-        for path, value in sorted(flatten_dict(_parameters(inputs)).items()):
-            if self._selects(_written(path), value):
+        for path, value in _flat(inputs):
+            if value is not empty_node and self._selects(_written(path), value):
                 yield value
 
     def update(self, fn: Change, inputs: Any) -> Any:
         """Replaces the parameters selected."""
-        parameters = _parameters(inputs)
-        flat = flatten_dict(parameters, keep_empty_nodes=True)
-        changed: Any = unflatten_dict(
-            {
-                path: fn(value)
-                if value is not empty_node and self._selects(_written(path), value)
-                else value
-                for path, value in sorted(flat.items())
-            }
-        )
-        if parameters is not inputs:
-            changed = {**inputs, "params": changed}
-        return freeze(changed) if isinstance(inputs, FrozenDict) else changed
+        changed = {
+            path: fn(value)
+            if value is not empty_node and self._selects(_written(path), value)
+            else value
+            for path, value in _flat(inputs)
+        }
+        nested = unflatten_dict(changed)
+        return freeze(nested) if isinstance(inputs, FrozenDict) else nested
 
 
-def _written(path: tuple[Any, ...]) -> str:
-    return "/" + "/".join(path)
-
-
-def _parameters(inputs: Any) -> Any:
+def _flat(inputs: Any) -> list[tuple[Any, Any]]:
     if not isinstance(inputs, Mapping):
         raise ValueError(
             f"ModelParamTraversal selects in a nested dict of parameters, but was given "
             f"{type(inputs).__name__}; pass variables['params']"
         )
-    variables = cast("Mapping[Any, Any]", inputs)
-    return variables.get("params", variables)
+    flat = flatten_dict(cast("Mapping[Any, Any]", inputs), keep_empty_nodes=True)
+    return sorted(flat.items(), key=lambda item: item[0])
+
+
+def _written(path: tuple[Any, ...]) -> str:
+    return "/" + "/".join(path)
 
 
 def _values(container: Any) -> Iterable[Any]:
