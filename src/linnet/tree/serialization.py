@@ -3,13 +3,11 @@
 What msgpack has no type for travels as an *extension*: a number that says what it is, and a payload
 that is msgpack again.
 
-=====  ==================  =======================================
-code   value               payload
-=====  ==================  =======================================
-1      array               ``[shape, name of the dtype, bytes]``
-2      complex number      ``[real part, imaginary part]``
-3      NumPy scalar        like an array of shape ``[]``
-=====  ==================  =======================================
+| code | value          | payload                               |
+|------|----------------|---------------------------------------|
+| 1    | array          | ``[shape, name of the dtype, bytes]`` |
+| 2    | complex number | ``[real part, imaginary part]``       |
+| 3    | NumPy scalar   | like an array of shape ``[]``         |
 
 Two things are marked by a key of a dict. An array of more than ``MAX_CHUNK_SIZE`` bytes is split,
 for msgpack counts bytes in 32 bits: ``{"__msgpack_chunked_array__": True, "shape": {"0": 2, ...},
