@@ -217,6 +217,7 @@ kaiming_normal = he_normal
 kaiming_uniform = he_uniform
 
 __all__ = [
+    "Initializer",
     "constant",
     "delta_orthogonal",
     "glorot_normal",
