@@ -1,6 +1,7 @@
 """The names of ``flax.core``."""
 
-from linnet.as_flax.modules import meta, scope
+from linnet.as_flax.modules import meta, scope, variables
+from linnet.lift import axes as axes_scan
 from linnet.lift.axes import broadcast
 from linnet.linen.scope import Scope
 from linnet.state.collection_filters import DenyList
@@ -13,6 +14,7 @@ __all__ = [
     "DenyList",
     "FrozenDict",
     "Scope",
+    "axes_scan",
     "broadcast",
     "copy",
     "freeze",
@@ -24,4 +26,5 @@ __all__ = [
     "scope",
     "unbox",
     "unfreeze",
+    "variables",
 ]

@@ -8,7 +8,7 @@ from linnet.base import errors, ids
 from linnet.base import traceback as traceback_util
 from linnet.base.config import config
 from linnet.training import replication as jax_utils
-from linnet.tree import struct
+from linnet.tree import serialization, struct
 
 __all__ = [
     "__version__",
@@ -19,6 +19,7 @@ __all__ = [
     "ids",
     "jax_utils",
     "linen",
+    "serialization",
     "struct",
     "traceback_util",
     "training",
