@@ -168,6 +168,9 @@ def test_metadata():
 import importlib.metadata as metadata
 found = metadata.distribution("flax")
 print(type(found).__module__, found.name, found.version, metadata.version("jax") != "0.12.8")
+assert metadata.version("Flax") == "0.12.8"
+assert "flax" in {each.name for each in metadata.distributions()}
+assert found.files is None and found.requires is None
 """
         )
         == "linnet.as_flax.finder flax 0.12.8 True\n"

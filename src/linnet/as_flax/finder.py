@@ -89,7 +89,8 @@ class _AliasFinder(importlib.metadata.DistributionFinder):
         self, context: importlib.metadata.DistributionFinder.Context | None = None
     ) -> Iterable[importlib.metadata.Distribution]:
         """Returns Flax's distribution if it may be among those asked for."""
-        return [_Distribution()] if context is None or context.name in {None, _ROOT} else []
+        name = None if context is None else context.name
+        return [_Distribution()] if name is None or name.lower() == _ROOT else []
 
 
 def _unknown(fullname: str) -> ModuleNotFoundError:
