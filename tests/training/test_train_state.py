@@ -1,6 +1,7 @@
 """TrainState, beside Flax's."""
 
 import flax.core
+import flax.serialization
 import flax.training.train_state as reference
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from agreement import assert_close
 from linnet.base.errors import GradientStructureError, LinnetWarning
 from linnet.training import train_state as ours
 from linnet.training.train_state import OVERWRITE_WITH_GRADIENT, TrainState
+from linnet.tree import serialization
 from linnet.tree.frozen_dict import freeze
 
 PARAMS = {"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)}, "scale": jnp.ones(2)}
@@ -121,3 +123,13 @@ def test_other_errors_pass():
     with pytest.raises((TypeError, ValueError)) as caught:
         state.apply_gradients(grads={**grads, "scale": jnp.ones(5)})
     assert not isinstance(caught.value, GradientStructureError)
+
+
+def test_checkpoints_as_flax():
+    """A state is saved to the bytes that Flax writes, and restored from them."""
+    mine = trained(ours, PARAMS, optax.adam(0.1))[-1]
+    theirs = trained(reference, PARAMS, mine.tx)[-1]
+    saved = flax.serialization.to_bytes(theirs)
+    assert len(serialization.to_bytes(mine)) == len(saved)
+    fresh = TrainState.create(apply_fn=None, params=PARAMS, tx=mine.tx)
+    assert_close(contents([serialization.from_bytes(fresh, saved)]), contents([mine]))
