@@ -1,0 +1,66 @@
+"""The roots of the tree of errors, and the words that several messages share."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class LinnetError(Exception):
+    """The root of Linnet's errors."""
+
+
+class LinnetWarning(UserWarning):
+    """The root of Linnet's warnings: what runs, but hardly as it was meant."""
+
+
+def path_text(path: Sequence[Any]) -> str:
+    """Write a path as it is read: ``/encoder/layers_3``, the root as ``/``.
+
+    >>> path_text(("encoder", "layers_3"))
+    '/encoder/layers_3'
+    """
+    return "/" + "/".join(str(key) for key in path)
+
+
+def place(path: Sequence[Any] | str, owner: str | None = None) -> str:
+    """Name a module by its path and, where it is known, its class: ``/mlp/Dense_0 (Dense)``."""
+    text = path if isinstance(path, str) else path_text(path)
+    return f"{text} ({owner})" if owner else text
+
+
+def listing(names: Iterable[Any], nothing: str = "none") -> str:
+    """Write names as a list to be read: ``'a', 'b'``, or ``nothing`` when there are none."""
+    return ", ".join(repr(name) for name in names) or nothing
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """Suggest the likeliest of ``names`` for a mistyped one, as a sentence or the empty string.
+
+    >>> near("kernal", ["bias", "kernel"])
+    " Did you mean 'kernel'?"
+    """
+    match = _closest(name, names)
+    return f" Did you mean {match!r}?" if match else ""
+
+
+def misspelt(name: str, names: Iterable[str]) -> str:
+    """Point to the one of ``names`` that was likely meant to be ``name``, as a sentence.
+
+    >>> misspelt("dropout", ["params", "dropuot"])
+    " Is 'dropuot' a misspelling of it?"
+    """
+    match = _closest(name, names)
+    return f" Is {match!r} a misspelling of it?" if match else ""
+
+
+def _closest(name: str, names: Iterable[str]) -> str | None:
+    import difflib  # only once something is wrong
+
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.65)), None)
+
+
+def short(value: Any, limit: int = 60) -> str:
+    """Write a value on one line, shortened; an array by its dtype and shape."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
