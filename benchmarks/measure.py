@@ -12,6 +12,7 @@ take its total beyond the budget. Its last figure then stands for the rounds it 
 
 import gc
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -92,7 +93,9 @@ def interleave(
 def fresh(work: str, *arguments: object) -> float:
     """The figure that ``benchmarks.fresh`` prints, run in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.fresh", work, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    # installed packages come with their bytecode; let the sources here keep theirs, too
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=kept)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
