@@ -9,6 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from linnet.tree.leaves import take_leaves
 
 
 def count_flops(fn: Callable[..., Any], *args: Any) -> int:
@@ -35,22 +38,15 @@ def count_vjp_flops(fn: Callable[..., Any], *args: Any) -> int:
         The count, or 0 where ``fn`` cannot be differentiated.
     """
     arrays = _arrays_only(fn)
-    leaves, treedef = jax.tree.flatten(args)
-    smooth = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
 
-    def forward_and_back(leaves: list[Any], cotangents: Any) -> Any:
-        def forward(parts: list[Any]) -> Any:
-            full = list(leaves)
-            for i, part in zip(smooth, parts, strict=True):
-                full[i] = part
-            return arrays(*jax.tree.unflatten(treedef, full))
-
-        outputs, vjp = jax.vjp(forward, [leaves[i] for i in smooth])
+    def forward_and_back(args: Any, cotangents: Any) -> Any:
+        smooth, rebuild = take_leaves(args, lambda leaf: jnp.issubdtype(leaf.dtype, jnp.inexact))
+        outputs, vjp = jax.vjp(lambda parts: arrays(*rebuild(parts)), smooth)
         return outputs, vjp(cotangents)
 
     try:
         cotangents = jax.tree.map(_cotangent, jax.eval_shape(arrays, *args))
-        cost = jax.jit(forward_and_back).lower(leaves, cotangents).cost_analysis()
+        cost = jax.jit(forward_and_back).lower(args, cotangents).cost_analysis()
     except (TypeError, NotImplementedError, ValueError):
         return 0
     return int(dict(cost or {}).get("flops", 0))
@@ -60,8 +56,6 @@ def _cotangent(output: Any) -> Any:
     """Return the abstract cotangent of an output, whose dtype is float0 for an integer."""
     if jnp.issubdtype(output.dtype, jnp.inexact):
         return jax.ShapeDtypeStruct(output.shape, output.dtype)
-    import numpy as np
-
     return np.zeros(output.shape, jax.dtypes.float0)
 
 

@@ -21,6 +21,7 @@ from linnet.linen.scope import Store
 from linnet.linen.trained import check_differentiated
 from linnet.state.collection_filters import CollectionFilter, DenyList, union_filters
 from linnet.state.streams import is_key
+from linnet.tree.leaves import take_leaves
 
 CaptureIntermediates = bool | Callable[[Any, str], bool]
 
@@ -195,22 +196,20 @@ def run_abstractly(
     Raises:
         LazyInitError: a variable does depend on an input that is only a shape.
     """
-    leaves, treedef = jax.tree.flatten((args, kwargs))
-    abstract = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.ShapeDtypeStruct)]
+    inputs, rebuild = take_leaves(
+        (args, kwargs), lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)
+    )
     store.resolves_later = True
     pending: list[tuple[dict[str, Any], str, str]] = []
 
     def traced(inputs: list[Any]) -> list[Any]:
-        full = list(leaves)
-        for i, value in zip(abstract, inputs, strict=True):
-            full[i] = value
-        inner_args, inner_kwargs = jax.tree.unflatten(treedef, full)
+        inner_args, inner_kwargs = rebuild(inputs)
         run(fn, module, store, inner_args, inner_kwargs)
         pending.extend(_tracers(store.tree, store.trace))
         return [holder[key] for holder, key, _ in pending]
 
-    jaxpr = jax.make_jaxpr(traced)([leaves[i] for i in abstract])
-    values = jaxcompat.evaluate_known(jaxpr, len(abstract))
+    jaxpr = jax.make_jaxpr(traced)(inputs)
+    values = jaxcompat.evaluate_known(jaxpr, len(inputs))
     for (holder, key, path), value in zip(pending, values, strict=True):
         if isinstance(value, jax.ShapeDtypeStruct):
             raise errors.LazyInitError(describe(value), path=path)

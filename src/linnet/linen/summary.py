@@ -22,6 +22,7 @@ from linnet.linen.structure import transplant
 from linnet.state.collection_filters import CollectionFilter
 from linnet.state.metadata import is_axis_metadata
 from linnet.state.partitioning import Partitioned
+from linnet.tree.leaves import take_leaves
 
 
 @dataclasses.dataclass
@@ -39,11 +40,7 @@ class _Call:
 def _abstract(tree: Any) -> Any:
     """Replace the arrays in a pytree, soon-to-be-dead tracers, by their shapes and dtypes."""
     return jax.tree.map(
-        lambda leaf: (
-            jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-            if hasattr(leaf, "shape") and hasattr(leaf, "dtype")
-            else leaf
-        ),
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _is_traced(leaf) else leaf,
         tree,
     )
 
@@ -65,18 +62,14 @@ def _record(
         call.outputs = _abstract(result)
         return result
 
-    leaves, treedef = jax.tree.flatten((args, kwargs))
-    traced = [i for i, leaf in enumerate(leaves) if _is_traced(leaf)]
+    inputs, rebuild = take_leaves((args, kwargs), _is_traced)
 
     def init(rngs: Any, inputs: list[Any]) -> Any:
-        full = list(leaves)
-        for i, value in zip(traced, inputs, strict=True):
-            full[i] = value
-        inner_args, inner_kwargs = jax.tree.unflatten(treedef, full)
+        inner_args, inner_kwargs = rebuild(inputs)
         with intercept_methods(watch):
             return module.init(rngs, *inner_args, mutable=mutable, **inner_kwargs)
 
-    variables = jax.eval_shape(init, rngs, [leaves[i] for i in traced])
+    variables = jax.eval_shape(init, rngs, inputs)
     return calls, thaw(variables)
 
 
@@ -246,21 +239,17 @@ def _with_flops(
     forward: bool,
     backward: bool,
 ) -> Row:
-    leaves, treedef = jax.tree.flatten((call.args, call.kwargs))
-    traced = [i for i, leaf in enumerate(leaves) if _is_traced(leaf)]
+    inputs, rebuild = take_leaves((call.args, call.kwargs), _is_traced)
 
     def run(variables: Any, keys: Any, inputs: list[Any]) -> Any:
-        full = list(leaves)
-        for i, value in zip(traced, inputs, strict=True):
-            full[i] = value
-        args, kwargs = jax.tree.unflatten(treedef, full)
+        args, kwargs = rebuild(inputs)
         store = Store(variables, keys, mutable=True)
         bound = transplant(call.module, store)
         result = getattr(bound, call.method)(*args, **kwargs)
         # what the module holds is part of the result, as in `apply(..., mutable=True)`
         return result, [bound.scope.collection(col) for col in store.tree]
 
-    args = (variables, dict(keys), [leaves[i] for i in traced])
+    args = (variables, dict(keys), inputs)
     return dataclasses.replace(
         row,
         flops=count_flops(run, *args) if forward else None,

@@ -1,0 +1,34 @@
+"""Taking some leaves out of a tree, and putting others in their places: two inverse halves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+
+def take_leaves(
+    tree: Any, chosen: Callable[[Any], bool]
+) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """Takes out of a tree the leaves that a function chooses.
+
+    Args:
+        tree: the tree.
+        chosen: tells of a leaf whether it is taken.
+
+    Returns:
+        The leaves taken, and a function from as many others to the tree with them in place.
+
+    >>> taken, rebuild = take_leaves({"x": 2.0, "name": "a"}, lambda leaf: isinstance(leaf, float))
+    >>> taken, rebuild([3.0])
+    ([2.0], {'name': 'a', 'x': 3.0})
+    """
+    leaves, treedef = jax.tree.flatten(tree)
+    places = [place for place, leaf in enumerate(leaves) if chosen(leaf)]
+
+    def rebuild(others: Sequence[Any]) -> Any:
+        full = list(leaves)
+        for place, other in zip(places, others, strict=True):
+            full[place] = other
+        return jax.tree.unflatten(treedef, full)
+
+    return [leaves[place] for place in places], rebuild
