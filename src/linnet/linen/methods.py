@@ -164,7 +164,6 @@ def wrap_method(name: str, fun: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fun)
     def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         scope, state = self.scope, self._state
-        by_hand = is_setup and not state.in_setup
         if scope is None:
             _check_unbound(self, name, compact=compact_method)
         elif state.phase is Phase.NEW and not is_setup:
@@ -175,8 +174,6 @@ def wrap_method(name: str, fun: Callable[..., Any]) -> Callable[..., Any]:
         outermost = compact_method and not state.in_compact
         if outermost:
             state.in_compact = name
-        if by_hand:
-            state.in_setup = True
         try:
             if scope is not None and config.flax_profile and jaxcompat.is_tracing():
                 with jax.named_scope(_profile_name(self, name)):
@@ -194,10 +191,24 @@ def wrap_method(name: str, fun: Callable[..., Any]) -> Callable[..., Any]:
             methods.pop()
             if outermost:
                 _end_compact(self)
-            if by_hand:
-                state.in_setup = False
 
-    setattr(method, _WRAPPED, True)
+    wrapped = _in_setup(method) if is_setup else method
+    setattr(wrapped, _WRAPPED, True)
+    return wrapped
+
+
+def _in_setup(setup: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``setup`` assign and declare also where a user calls it by hand."""
+
+    @functools.wraps(setup)
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        state = self._state
+        running, state.in_setup = state.in_setup, True
+        try:
+            return setup(self, *args, **kwargs)
+        finally:
+            state.in_setup = running
+
     return method
 
 

@@ -36,7 +36,6 @@ from linnet.linen.variable import Variable, is_array, unboxed
 from linnet.ops.keys import DeferredKey, takes_deferred_key
 from linnet.state import kinds
 from linnet.state.collection_filters import CollectionFilter, InCollections, collections_of
-from linnet.state.metadata import is_axis_metadata
 from linnet.state.streams import key_at
 from linnet.tree.frozen_dict import freeze
 
@@ -82,7 +81,7 @@ class Store:
         self.trace = jaxcompat.current_trace()
         # lazy_init lets inner tracers be stored, and gives them values when the trace has ended
         self.resolves_later = False
-        # modules that came from outside → their bound copies; see linen/binding.py
+        # modules that came from outside → their bound copies; see linen/structure.py
         self.adopted: dict[int, tuple[Any, Any]] = {}
         self.open = True
         self.root = Scope(self, None, "")
@@ -353,9 +352,7 @@ class Scope:
         self, name: str, value: Any, init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         expected = shapes_made(init_fn, args, kwargs)
-        found = (
-            jax.tree.leaves(value) if is_axis_metadata(value) or not is_array(value) else (value,)
-        )
+        found = (value,) if is_array(value) else jax.tree.leaves(value)
         for given, shape in zip(found, expected, strict=False):
             passed = given.shape if hasattr(given, "shape") else np.shape(given)
             if passed != shape:

@@ -127,8 +127,12 @@ class ModuleStructure:
         """
         fields: dict[str, Any] = {name: getattr(self, name) for name in self._facts.init_fields}
         if _deep_clone:
-            memo: dict[int, ModuleStructure] = {}
-            fields = {k: _release(v, memo, keep_names=not _reset_names) for k, v in fields.items()}
+            memo: dict[int, Any] = {}
+
+            def unbound(value: Any, fields: dict[str, Any]) -> Any:
+                return type(value)(**fields, name=None if _reset_names else value.name, parent=None)
+
+            fields = {name: _copied(value, unbound, memo) for name, value in fields.items()}
         fields |= {"name": self.name, **updates, "parent": parent}
         return type(self)(**fields)
 
@@ -229,20 +233,15 @@ def transplant(module: M, store: Store) -> M:
     The modules in its fields go along, each to its own path: one that the module shares with
     another stays outside it.
     """
-    memo: dict[int, ModuleStructure] = {}
 
-    def move(value: Any) -> Any:
-        if not isinstance(value, ModuleStructure):
-            return _map_modules(move, value)
+    def settle(value: Any, fields: dict[str, Any]) -> Any:
         if value.scope is None:
             return value
-        if id(value) not in memo:
-            fields = {name: move(getattr(value, name)) for name in value._facts.init_fields}
-            copy = memo[id(value)] = type(value)(**fields, name=value.name, parent=None)
-            _bind(copy, store.root.at(value.scope.path))
-        return memo[id(value)]
+        copy = type(value)(**fields, name=value.name, parent=None)
+        _bind(copy, store.root.at(value.scope.path))
+        return copy
 
-    return move(module)
+    return _copied(module, settle, {})
 
 
 def share_scope(module: ModuleStructure, other: ModuleStructure, /) -> None:
@@ -389,17 +388,20 @@ def _key_text(key: Any) -> str:
     return str(key)
 
 
-def _release(value: Any, memo: dict[int, ModuleStructure], *, keep_names: bool) -> Any:
-    """Copy a value of a field with the modules in it turned into unbound ones."""
+def _copied(value: Any, settle: Any, memo: dict[int, Any]) -> Any:
+    """Copy a value with the modules in it, at any depth; one that stands twice is copied once.
+
+    Args:
+        value: a module, a container of modules, or anything else.
+        settle: makes the copy of a module, given the copies of its fields.
+        memo: the copies made so far, by the identity of the original.
+    """
     if not isinstance(value, ModuleStructure):
-        return _map_modules(lambda inner: _release(inner, memo, keep_names=keep_names), value)
+        return _map_modules(lambda inner: _copied(inner, settle, memo), value)
     if id(value) not in memo:
-        fields = {
-            name: _release(getattr(value, name), memo, keep_names=keep_names)
-            for name in value._facts.init_fields
-        }
-        fields["name"] = value.name if keep_names else None
-        memo[id(value)] = type(value)(**fields, parent=None)
+        names = value._facts.init_fields
+        fields = {name: _copied(getattr(value, name), settle, memo) for name in names}
+        memo[id(value)] = settle(value, fields)
     return memo[id(value)]
 
 
