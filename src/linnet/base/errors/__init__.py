@@ -40,6 +40,12 @@ from linnet.base.errors.modules import (
     UnboundModuleError,
     VariableOutsideSetupError,
 )
+from linnet.base.errors.transforms import (
+    ConflictingPlacementError,
+    LostUpdateWarning,
+    TraceContextError,
+    UnplacedVariableError,
+)
 from linnet.base.errors.variables import (
     ApplyScopeInvalidVariablesStructureError,
     ApplyScopeInvalidVariablesTypeError,
@@ -79,6 +85,7 @@ __all__ = [
     "CallSetupUnboundModuleError",
     "CallShareScopeOnUnboundModuleError",
     "CallUnbindOnUnboundModuleError",
+    "ConflictingPlacementError",
     "DescriptorAttributeError",
     "FlaxAlreadyImportedError",
     "FlaxError",
@@ -93,6 +100,7 @@ __all__ = [
     "LazyInitError",
     "LinnetError",
     "LinnetWarning",
+    "LostUpdateWarning",
     "MisfitError",
     "MissingAttributeError",
     "ModifyScopeVariableError",
@@ -108,7 +116,9 @@ __all__ = [
     "SetAttributeFrozenModuleError",
     "SetAttributeInModuleSetupError",
     "StateDictMismatchError",
+    "TraceContextError",
     "UnboundModuleError",
+    "UnplacedVariableError",
     "UnserializableTypeError",
     "VariableOutsideSetupError",
     "differentiated_state",
