@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from linnet.base.errors.words import LinnetError, LinnetWarning, listing, path_text
+from linnet.base.errors.words import LinnetError, LinnetWarning, listing, near, path_text
 
 
 class TraceContextError(LinnetError):
@@ -33,6 +33,18 @@ class LostUpdateWarning(LinnetWarning):
         )
 
 
+class VariableReplacedWarning(LinnetWarning):
+    """An attribute that held a variable was set to an array."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__(
+            f"self.{name} held a {kind} and was set to an array. The variable is no longer part of "
+            f"the model: no optimizer trains it, no filter finds it, and `self.{name}.value` fails "
+            f"from now on. To set the value of the variable, write `self.{name}[...] = x` or "
+            f"`self.{name}.value = x`; to replace it on purpose, `self.{name} = nnx.{kind}(x)`."
+        )
+
+
 class UnplacedVariableError(LinnetError, ValueError):
     """No group of a plan says how a variable crosses a transformation."""
 
@@ -41,6 +53,23 @@ class UnplacedVariableError(LinnetError, ValueError):
             f"{transform} does not know how {path_text(path)} ({kind}) crosses it: none of the "
             f"filters {listing(filters)} matches it. Say how it does, or add a last filter ... "
             "for all the rest."
+        )
+
+
+class StateMismatchError(LinnetError, ValueError):
+    """A state was to be put into a model that it does not fit."""
+
+    def __init__(
+        self, model: str, wrong: Sequence[tuple[Sequence[Any], str]], known: Sequence[str]
+    ) -> None:
+        told = [
+            f"  {path_text(path)}: {problem}.{near(path_text(path), known) if 'no such' in problem else ''}"
+            for path, problem in wrong
+        ]
+        super().__init__(
+            f"nnx.update was given a state that does not fit {model}; nothing was changed.\n"
+            + "\n".join(told)
+            + "\nUpdate with a state of the same model, or take the entries above out of it."
         )
 
 
@@ -58,6 +87,8 @@ class ConflictingPlacementError(LinnetError, ValueError):
 __all__ = [
     "ConflictingPlacementError",
     "LostUpdateWarning",
+    "StateMismatchError",
     "TraceContextError",
     "UnplacedVariableError",
+    "VariableReplacedWarning",
 ]

@@ -1,0 +1,72 @@
+"""NNX: modules that own their variables.
+
+``from linnet import nnx``. A module is a Python object; its variables are attributes, and calling
+it may change them. ``nnx.jit``, ``nnx.grad`` and their kin are JAX's transformations for functions
+of such objects.
+"""
+
+from typing import Any as A
+from typing import TypeVar
+
+from linnet.nnx.attributes import data, has_data, is_data, register_data_type, static
+from linnet.nnx.capture import capture
+from linnet.nnx.containers import Dict, List, Sequential
+from linnet.nnx.functional import (
+    GraphState,
+    call,
+    clone,
+    find_duplicates,
+    flatten,
+    graphdef,
+    map,  # noqa: A004 - Flax's name
+    merge,
+    pop,
+    recursive_map,
+    split,
+    state,
+    unflatten,
+    unpack,
+    update,
+    variables,
+)
+from linnet.nnx.graph import GraphDef, iter_graph
+from linnet.nnx.kinds import (
+    BatchStat,
+    Cache,
+    Intermediate,
+    Param,
+    Perturbation,
+    register_variable_name,
+    variable_name_from_type,
+    variable_type_from_name,
+    with_metadata,
+)
+from linnet.nnx.module import Module, iter_children, iter_module_children, iter_modules
+from linnet.nnx.pytree import Pytree, check_pytree, dataclass
+from linnet.nnx.state import (
+    FlatState,
+    State,
+    filter_state,
+    from_flat_state,
+    map_state,
+    merge_state,
+    replace_by_pure_dict,
+    restore_int_paths,
+    split_state,
+    to_flat_state,
+    to_pure_dict,
+)
+from linnet.nnx.variables import Variable, VariableMetadata
+from linnet.state.filters import (
+    All,
+    Any,
+    Everything,
+    Not,
+    Nothing,
+    OfType,
+    PathContains,
+    PathIn,
+    WithTag,
+)
+
+M = TypeVar("M", bound=Module)

@@ -1,0 +1,190 @@
+"""Which attributes of an object are data, and which are static.
+
+JAX sees two things in an object: *data*, the arrays that transformations act on, and what is
+*static*, the rest, which has to be equal for a compiled program to be used again. An attribute is
+data if its value is: an array, a variable, an object of NNX, or a list, tuple, dictionary or other
+pytree that holds any of these. Everything else is static.
+
+Two things override that. :func:`data` and :func:`static` say it explicitly, on assignment or in the
+class body. And an attribute that was data stays so when it is set to a number, so that replacing an
+array by a Python scalar compiles nothing anew.
+"""
+
+import dataclasses
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+T = TypeVar("T")
+
+_MISSING: Any = object()
+
+# type → whether its values are data; None where it depends on what the value holds
+_natures: dict[type, bool | None] = {
+    **dict.fromkeys((int, float, complex, bool, str, bytes, type(None), type), False),
+    **dict.fromkeys((list, tuple, dict), None),
+    np.ndarray: True,
+}
+_data_types: list[type] = [np.ndarray, jax.Array]
+
+
+def register_data_type(type_: T, /) -> T:
+    """Have values of a type be data wherever they are assigned. Can be used as a decorator.
+
+    >>> from linnet import nnx
+    >>> @nnx.register_data_type
+    ... class Counter:
+    ...     pass
+    >>> nnx.is_data(Counter())
+    True
+    """
+    _data_types.append(type_)  # type: ignore[arg-type]
+    _natures.clear()
+    _natures[list] = _natures[tuple] = _natures[dict] = None
+    return type_
+
+
+def nature(value: Any) -> bool | None:
+    """Tell whether a value is data (``True``), static (``False``), or a container of either."""
+    cls = type(value)
+    found = _natures.get(cls, _MISSING)
+    if found is _MISSING:
+        if isinstance(value, tuple(_data_types)):
+            found = True
+        elif isinstance(value, type) or jax.tree_util.all_leaves([value]):
+            found = False
+        else:
+            found = None
+        _natures[cls] = found
+    return found
+
+
+def is_data(value: Any, /) -> bool:
+    """Tell whether a value is data by its type: an array, a variable, an object of NNX.
+
+    >>> import jax.numpy as jnp
+    >>> is_data(jnp.ones(2)), is_data(2.0)
+    (True, False)
+    """
+    return nature(value) is True
+
+
+def has_data(value: Any, /) -> list[Any]:
+    """List the data inside a value, at any depth of lists, dictionaries and other pytrees.
+
+    >>> import jax.numpy as jnp
+    >>> len(has_data([1, {"a": jnp.ones(2)}]))
+    1
+    """
+    kind = nature(value)
+    if kind is None:
+        leaves = jax.tree.leaves(value, is_leaf=is_data)
+        return [leaf for leaf in leaves if is_data(leaf)]
+    return [value] if kind else []
+
+
+def holds_data(value: Any) -> bool:
+    """Tell whether a value is data or holds any."""
+    kind = nature(value)
+    if kind is None:
+        if type(value) is list or type(value) is tuple:
+            return any(map(holds_data, value))
+        if type(value) is dict:
+            return any(map(holds_data, value.values()))
+        return bool(has_data(value))
+    return kind
+
+
+# --- saying it explicitly -----------------------------------------------------------------------------
+
+
+def data(value: Any = _MISSING, /, **kwargs: Any) -> Any:
+    """Mark a value that is assigned to an attribute, or a field of a dataclass, as data.
+
+    Args:
+        value: the value to assign; left out in a class body.
+        **kwargs: as for ``dataclasses.field``.
+
+    Returns:
+        A field specifier that carries the value.
+
+    >>> from linnet import nnx
+    >>> import jax
+    >>> class Model(nnx.Module):
+    ...     def __init__(self):
+    ...         self.step = nnx.data(0)
+    >>> jax.tree.leaves(Model())
+    [0]
+    """
+    return _specified(value, static=False, kwargs=kwargs)
+
+
+def static(value: Any = _MISSING, /, **kwargs: Any) -> Any:
+    """Mark a value that is assigned to an attribute, or a field of a dataclass, as static.
+
+    Args:
+        value: the value to assign; left out in a class body.
+        **kwargs: as for ``dataclasses.field``.
+
+    Returns:
+        A field specifier that carries the value.
+    """
+    return _specified(value, static=True, kwargs=kwargs)
+
+
+def _specified(value: Any, *, static: bool, kwargs: dict[str, Any]) -> Any:
+    metadata = {**kwargs.pop("metadata", {}), "static": static}
+    if value is not _MISSING:
+        metadata["nnx_value"] = value
+        kwargs.setdefault("default", value) if isinstance(
+            value, int | float | str | tuple | type(None)
+        ) else None
+    return dataclasses.field(metadata=metadata, **kwargs)
+
+
+def is_marker(value: Any) -> bool:
+    """Tell whether a value came from :func:`data` or :func:`static`."""
+    return type(value) is dataclasses.Field and "static" in value.metadata
+
+
+def read_marker(field: Any) -> tuple[Any, bool]:
+    """Return the value that a marker carries and whether it is to be data.
+
+    Raises:
+        ValueError: the marker carries no value.
+    """
+    if "nnx_value" not in field.metadata:
+        raise ValueError(
+            "nnx.data() or nnx.static() without a value was assigned to an attribute. Write "
+            "`self.x = nnx.data(value)`; without a value they belong into a class body, "
+            "`x: jax.Array = nnx.data()`."
+        )
+    return field.metadata["nnx_value"], not field.metadata.get("static", False)
+
+
+def declared_in(cls: type) -> dict[str, bool]:
+    """Return the attributes that a class body marks: name → whether it is data."""
+    found: dict[str, bool] = {}
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, dataclasses.Field) and "static" in value.metadata:
+            found[name] = not value.metadata["static"]
+    # where the class is a dataclass already, its fields were taken out of the body
+    for field in getattr(cls, "__dataclass_fields__", {}).values():
+        if "static" in field.metadata:
+            found[field.name] = not field.metadata["static"]
+    return found
+
+
+__all__ = [
+    "data",
+    "declared_in",
+    "has_data",
+    "holds_data",
+    "is_data",
+    "is_marker",
+    "nature",
+    "read_marker",
+    "register_data_type",
+    "static",
+]
