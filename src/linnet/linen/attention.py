@@ -363,14 +363,7 @@ def _key_and_value_inputs(
                 "two ways. Pass inputs_k and inputs_v only."
             )
         return inputs_kv, inputs_kv
-    if inputs_k is None:
-        if inputs_v is not None:
-            raise ValueError(
-                "inputs_v was given without inputs_k, so there is nothing to look the values up "
-                "by. Pass inputs_k too; if both are the same, inputs_k alone."
-            )
-        return inputs_q, inputs_q
-    return inputs_k, inputs_k if inputs_v is None else inputs_v
+    return attention.complete_inputs(inputs_q, inputs_k, inputs_v)
 
 
 class MultiHeadAttention(MultiHeadDotProductAttention):

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Axes, Dtype, Initializer
-from linnet.linen.module import Module, compact, merge_param, nowrap
+from linnet.linen.module import Module, compact, merge_param
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.initializers import ones, zeros
@@ -303,50 +303,12 @@ class GroupNorm(Module):
                 ``group_size`` are given, or the last axis is not reduced.
         """
         features = x.shape[-1]
-        groups = self._count_groups(features)
-        if self.reduction_axes is None:
-            axes = (*range(1, x.ndim - 1), x.ndim - 1)
-        else:
-            axes = from_front(self.reduction_axes, x.ndim)
-        if axes[-1] != x.ndim - 1:
-            raise ValueError(
-                f"reduction_axes={self.reduction_axes} leave out the last axis of inputs of shape "
-                f"{x.shape}, which holds the features that the groups are of. Add -1 to them."
-            )
+        groups = normalization.count_groups(self.num_groups, self.group_size, features)
+        axes = normalization.group_axes(self.reduction_axes, x.ndim)
         scale, bias = _scale(self, (features,)), _bias(self, (features,))
         return normalization.group_norm(
             x, scale, bias, mask, num_groups=groups, reduction_axes=axes, **_statistics(self)
         )
-
-    @nowrap
-    def _count_groups(self, features: int) -> int:
-        """Return how many groups there are."""
-        groups, size = self.num_groups, self.group_size
-        if (groups is None) == (size is None):
-            raise ValueError(
-                f"GroupNorm with num_groups={groups} and group_size={size}: exactly one of them "
-                "says how the features divide. Write GroupNorm(num_groups=8), or "
-                "GroupNorm(num_groups=None, group_size=16)."
-            )
-        if size is not None:
-            if size <= 0 or features % size:
-                raise ValueError(
-                    f"group_size={size} does not divide the {features} features of the inputs. "
-                    f"Use a divisor of {features}."
-                )
-            return features // size
-        if not groups or groups < 0 or features % groups:
-            raise ValueError(
-                f"num_groups={groups} does not divide the {features} features of the inputs. Use "
-                f"a divisor of {features}: GroupNorm(num_groups={_nearest(groups or 1, features)})."
-            )
-        return groups
-
-
-def _nearest(groups: int, features: int) -> int:
-    """Return the divisor of ``features`` nearest to ``groups``."""
-    divisors = [count for count in range(1, features + 1) if features % count == 0]
-    return min(divisors, key=lambda count: abs(count - groups), default=1)
 
 
 class InstanceNorm(Module):
@@ -391,13 +353,7 @@ class InstanceNorm(Module):
         Raises:
             ValueError: the first axis, that of the examples, is among the feature axes.
         """
-        axes = from_front(self.feature_axes, x.ndim)
-        if 0 in axes:
-            raise ValueError(
-                f"feature_axes={self.feature_axes} of inputs of shape {x.shape} name the first "
-                "axis, which is that of the examples. Name others, -1 for the last."
-            )
-        reduced = tuple(axis for axis in range(1, x.ndim) if axis not in axes)
+        axes, reduced = normalization.instance_axes(self.feature_axes, x.ndim)
         shape = tuple(x.shape[axis] for axis in axes)
         scale, bias = _scale(self, shape), _bias(self, shape)
         return normalization.layer_norm(

@@ -8,6 +8,7 @@ of such objects.
 from typing import Any as A
 from typing import TypeVar
 
+from linnet.nnx import initializers
 from linnet.nnx.attributes import data, has_data, is_data, register_data_type, static
 from linnet.nnx.capture import capture
 from linnet.nnx.containers import Dict, List, Sequential
@@ -41,8 +42,51 @@ from linnet.nnx.kinds import (
     variable_type_from_name,
     with_metadata,
 )
+from linnet.nnx.layers.activation import (
+    PReLU,
+    celu,
+    elu,
+    gelu,
+    glu,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    identity,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    logsumexp,
+    one_hot,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_sign,
+    softmax,
+    softplus,
+    standardize,
+    swish,
+    tanh,
+)
+from linnet.nnx.layers.attention import (
+    MultiHeadAttention,
+    combine_masks,
+    dot_product_attention,
+    make_attention_mask,
+    make_causal_mask,
+)
+from linnet.nnx.layers.convolution import Conv, ConvTranspose
+from linnet.nnx.layers.dense import Einsum, Embed, Linear, LinearGeneral
+from linnet.nnx.layers.group_normalization import GroupNorm, InstanceNorm
+from linnet.nnx.layers.lora import LoRA, LoRALinear, LoRAParam
+from linnet.nnx.layers.normalization import BatchNorm, LayerNorm, RMSNorm
+from linnet.nnx.layers.pooling import avg_pool, max_pool, min_pool, pool
+from linnet.nnx.layers.stochastic import Dropout
 from linnet.nnx.module import Module, iter_children, iter_module_children, iter_modules
 from linnet.nnx.pytree import Pytree, check_pytree, dataclass
+from linnet.nnx.rngs import RngCount, RngKey, Rngs, RngState, RngStream
 from linnet.nnx.state import (
     FlatState,
     State,

@@ -27,19 +27,24 @@ from jax.nn import (
 )
 from jax.numpy import tanh
 
-from linnet.base.typing import Array
+from linnet.base.typing import Array, Dtype, PromoteDtype
+from linnet.ops import dtypes
 from linnet.ops.op import op
 
 gelu = op(static=["approximate"])(jax.nn.gelu)
 logsumexp = op(static=["axis", "keepdims", "return_sign"])(jax.nn.logsumexp)
 normalize = standardize
 softmax = op(static=["axis"])(jax.nn.softmax)
-gelu = op(static=["approximate"])(jax.nn.gelu)
-softmax = op(static=["axis"])(jax.nn.softmax)
 
 
-@op()
-def prelu(inputs: Array, negative_slope: Array) -> Array:
+@op(static=["dtype"], hooks=["promote_dtype"])
+def prelu(
+    inputs: Array,
+    negative_slope: Array,
+    *,
+    dtype: Dtype | None = None,
+    promote_dtype: PromoteDtype | None = None,
+) -> Array:
     """Let positive numbers through and multiply the others by a slope (He et al. 2015).
 
     ``outputs = inputs if inputs >= 0 else negative_slope * inputs`` (arXiv:1502.01852)
@@ -49,7 +54,10 @@ def prelu(inputs: Array, negative_slope: Array) -> Array:
 
     Args:
         inputs: what to pass through.
-        negative_slope: the slope, brought to the dtype of the inputs.
+        negative_slope: the slope.
+        dtype: dtype of the computation; ``None`` takes that of the inputs.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``, where there is a
+            dtype to bring both to.
 
     Returns:
         Array like the inputs.
@@ -57,7 +65,10 @@ def prelu(inputs: Array, negative_slope: Array) -> Array:
     >>> prelu(jnp.array([-2.0, 2.0]), jnp.array(0.25)).tolist()
     [-0.5, 2.0]
     """
-    slope = jnp.asarray(negative_slope, inputs.dtype)
+    if dtype is None:
+        slope = jnp.asarray(negative_slope, inputs.dtype)
+    else:
+        inputs, slope = (promote_dtype or dtypes.promote_dtype)(inputs, negative_slope, dtype=dtype)
     return jnp.where(inputs >= 0, inputs, slope * inputs)
 
 

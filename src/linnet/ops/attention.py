@@ -350,6 +350,8 @@ def _fused(
     span = len(batch)
 
     def flatten(x: Array, shape: tuple[int, ...]) -> Array:
+        if span == 1 and x.ndim == len(shape):
+            return x  # what JAX can broadcast itself takes no memory
         return jnp.reshape(jnp.broadcast_to(x, shape), (-1, *shape[span:]))
 
     scores = (*batch, query.shape[-2], query.shape[-3], key.shape[-3])
@@ -364,4 +366,54 @@ def _fused(
     return jnp.reshape(outputs, (*batch, *outputs.shape[1:]))
 
 
-__all__ = ["dot_product_attention", "dot_product_attention_weights"]
+def divide_heads(features: int, num_heads: int, num_kv_heads: int | None = None) -> int:
+    """Return how many features each head has.
+
+    Args:
+        features: the size of the queries, all heads together.
+        num_heads: how many heads of queries there are.
+        num_kv_heads: how many heads of keys and values; ``None`` for as many as of queries.
+
+    Raises:
+        ValueError: the heads do not divide the features, or those of keys those of queries.
+
+    >>> divide_heads(8, 4)
+    2
+    """
+    if features % num_heads:
+        raise ValueError(
+            f"qkv_features={features} do not divide among num_heads={num_heads}. Set qkv_features "
+            f"to a multiple of num_heads, such as {-(-features // num_heads) * num_heads}."
+        )
+    if num_kv_heads and num_heads % num_kv_heads:
+        raise ValueError(
+            f"num_heads={num_heads} heads of queries cannot share num_kv_heads={num_kv_heads} "
+            "heads of keys and values evenly. Make num_kv_heads a divisor of num_heads."
+        )
+    return features // num_heads
+
+
+def complete_inputs(
+    inputs_q: Array, inputs_k: Array | None, inputs_v: Array | None
+) -> tuple[Array, Array]:
+    """Return what keys and values are made of: given, or what queries, or keys, are made of.
+
+    Raises:
+        ValueError: ``inputs_v`` without ``inputs_k``.
+    """
+    if inputs_k is None:
+        if inputs_v is not None:
+            raise ValueError(
+                "inputs_v was given without inputs_k, so there is nothing to look the values up "
+                "by. Pass inputs_k too; if both are the same, inputs_k alone."
+            )
+        return inputs_q, inputs_q
+    return inputs_k, inputs_k if inputs_v is None else inputs_v
+
+
+__all__ = [
+    "complete_inputs",
+    "divide_heads",
+    "dot_product_attention",
+    "dot_product_attention_weights",
+]

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from linnet.base.errors import ShapeMismatchError
 from linnet.base.typing import (
     Array,
     ConvGeneralDilated,
@@ -100,9 +101,18 @@ def pad_borders(
 
 
 def check_conv(
-    inputs_shape: Sequence[int], kernel_shape: Sequence[int], mask_shape: Sequence[int] | None
+    inputs_shape: Sequence[int],
+    kernel_shape: Sequence[int],
+    mask_shape: Sequence[int] | None,
+    features: int | None = None,
 ) -> None:
     """Check that a kernel fits the inputs and a mask the kernel.
+
+    Args:
+        inputs_shape: the shape of the inputs.
+        kernel_shape: the shape of the kernel.
+        mask_shape: the shape of the mask, if there is one.
+        features: how many features of the inputs the kernel is for, if that is to be checked.
 
     Raises:
         ValueError: it does not.
@@ -114,6 +124,12 @@ def check_conv(
             f"{tuple(kernel_shape)}: a convolution over {spatial} spatial axes needs inputs "
             f"(*batch, {', '.join(f'size_{axis}' for axis in range(spatial))}, features). Write "
             "inputs[..., None] if there is one feature."
+        )
+    if features is not None and inputs_shape[-1] != features:
+        raise ShapeMismatchError(
+            f"Inputs of shape {tuple(inputs_shape)} have {inputs_shape[-1]} features, but the "
+            f"kernel, of shape {tuple(kernel_shape)}, was made for {features}. Give the layer "
+            f"inputs with {features} features, or make it for {inputs_shape[-1]}."
         )
     if mask_shape is not None and tuple(mask_shape) != tuple(kernel_shape):
         raise ValueError(
@@ -154,6 +170,7 @@ def add_bias(outputs: Array, bias: Array | None) -> Array:
         "dtype",
         "precision",
         "preferred_element_type",
+        "out_sharding",
     ],
     hooks=["conv_general_dilated", "promote_dtype"],
 )
@@ -171,6 +188,7 @@ def conv(
     dtype: Dtype | None = None,
     precision: PrecisionLike = None,
     preferred_element_type: Dtype | None = None,
+    out_sharding: Any = None,
     conv_general_dilated: ConvGeneralDilated | None = None,
     promote_dtype: PromoteDtype | None = None,
 ) -> Array:
@@ -197,6 +215,7 @@ def conv(
         dtype: dtype of the computation; ``None`` promotes from the arguments.
         precision: as in ``jax.lax.conv_general_dilated``.
         preferred_element_type: as in ``jax.lax.conv_general_dilated``.
+        out_sharding: as in ``jax.lax.conv_general_dilated``.
         conv_general_dilated: hook in the place of ``jax.lax.conv_general_dilated``.
         promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
@@ -211,7 +230,12 @@ def conv(
     ...      input_dilation=one, kernel_dilation=one)[:, 0].tolist()
     [0.0, 1.0, 3.0, 5.0]
     """
-    check_conv(inputs.shape, kernel.shape, None if mask is None else mask.shape)
+    check_conv(
+        inputs.shape,
+        kernel.shape,
+        None if mask is None else mask.shape,
+        kernel.shape[-2] * feature_group_count,
+    )
     kernel_size = kernel.shape[:-2]
     inputs, batch = flatten_batch(inputs, len(kernel_size))  # (batch, *spatial, in_features)
     inputs, padding = pad_borders(inputs, padding, kernel_size, kernel_dilation)
@@ -223,6 +247,8 @@ def conv(
     settings: dict[str, Any] = {"precision": precision}
     if preferred_element_type is not None:
         settings["preferred_element_type"] = preferred_element_type
+    if out_sharding is not None:
+        settings["out_sharding"] = out_sharding
     outputs = (conv_general_dilated or lax.conv_general_dilated)(
         inputs,
         kernel,

@@ -29,7 +29,7 @@ from jax import random
 from linnet.base.jaxcompat import is_tracing
 from linnet.base.typing import Array, ArrayLike, Dtype, PRNGKey
 from linnet.base.typing import Initializer as InitializerLike
-from linnet.ops.keys import DeferredKey
+from linnet.ops.keys import DeferredKey, drawn_key
 from linnet.ops.op import op
 
 # sizes up to the largest are drawn by the next larger of these, the others as they are
@@ -52,7 +52,7 @@ def _sample(
     The arithmetic is that of ``jax.random``: a normal number is ``sqrt(2) erfinv(u)``, with ``u``
     even between the ``erf`` of the bounds, which are infinite where nothing is cut.
     """
-    key = _key(key)
+    key = drawn_key(key)
     low, high = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
     if uniform:
         return random.uniform(key, shape, dtype, low, high) * factor
@@ -83,13 +83,8 @@ def _delegated(
     """Draw as the initializer of JAX of this name and configuration does."""
     name, arguments = settings
     return getattr(jax.nn.initializers, name)(**dict(arguments))(
-        _key(key), shape, dtype, out_sharding
+        drawn_key(key), shape, dtype, out_sharding
     )
-
-
-def _key(key: PRNGKey | DeferredKey) -> PRNGKey:
-    """Return a key, drawn now if it was not."""
-    return key.draw() if isinstance(key, DeferredKey) else key
 
 
 def _drawn(
@@ -139,7 +134,7 @@ class Initializer:
 
     def __call__(
         self,
-        key: PRNGKey | DeferredKey,
+        key: PRNGKey | DeferredKey | None,
         shape: Sequence[int],
         dtype: Dtype | None = None,
         out_sharding: Any = None,
@@ -147,7 +142,7 @@ class Initializer:
         """Draw a value.
 
         Args:
-            key: decides what is drawn.
+            key: decides what is drawn; a constant needs none.
             shape: of the value.
             dtype: of the value; ``None`` takes the initializer's own.
             out_sharding: how to lay the value out over devices, as in ``jax.nn.initializers``.
@@ -233,7 +228,7 @@ class Flattened:
         flat = (math.prod(final[: self.split]), outputs) if self.split else (outputs,)
         if isinstance(self.initializer, Initializer):
             return self.initializer.draw(key, flat, final, dtype)
-        drawn = self.initializer(_key(key), flat, dtype)
+        drawn = self.initializer(drawn_key(key), flat, dtype)
         return jax.tree.map(lambda value: jnp.reshape(value, final), drawn)
 
 

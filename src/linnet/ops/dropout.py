@@ -5,12 +5,17 @@ from jax import lax, random
 
 from linnet.base.typing import Array, PRNGKey
 from linnet.ops.axes import from_front
+from linnet.ops.keys import DeferredKey, drawn_key
 from linnet.ops.op import op
 
 
 @op(static=["rate", "broadcast_dims"])
 def dropout(
-    inputs: Array, key: PRNGKey | None, *, rate: float, broadcast_dims: tuple[int, ...] = ()
+    inputs: Array,
+    key: PRNGKey | DeferredKey | None,
+    *,
+    rate: float,
+    broadcast_dims: tuple[int, ...] = (),
 ) -> Array:
     """Zero each element with probability ``rate`` and divide the others by ``1 - rate``.
 
@@ -19,7 +24,8 @@ def dropout(
 
     Args:
         inputs: what to drop from.
-        key: decides which elements; not used, and may be ``None``, where ``rate`` is 0 or 1.
+        key: decides which elements; drawn here if it was not. Not used, and may be ``None``, where
+            ``rate`` is 0 or 1.
         rate: the probability of zero. 0 returns the inputs, 1 returns zeros.
         broadcast_dims: axes along which the elements share one decision.
 
@@ -41,7 +47,7 @@ def dropout(
             f"dropout with rate={rate} draws at random, but key is None. Pass a key made by "
             "jax.random.key(seed)."
         )
-    keep = jnp.broadcast_to(random.bernoulli(key, 1.0 - rate, drawn), inputs.shape)
+    keep = jnp.broadcast_to(random.bernoulli(drawn_key(key), 1.0 - rate, drawn), inputs.shape)
     return lax.select(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))
 
 

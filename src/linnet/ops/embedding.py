@@ -1,5 +1,7 @@
 """A table of vectors: look rows up, or score a query against all of them."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype, PromoteDtype
@@ -7,12 +9,13 @@ from linnet.ops import dtypes
 from linnet.ops.op import op
 
 
-@op(static=["dtype"], hooks=["promote_dtype"])
+@op(static=["dtype", "out_sharding"], hooks=["promote_dtype"])
 def embed(
     inputs: Array,
     embedding: Array,
     *,
     dtype: Dtype | None = None,
+    out_sharding: Any = None,
     promote_dtype: PromoteDtype | None = None,
 ) -> Array:
     """Look up rows of a table.
@@ -27,6 +30,7 @@ def embed(
         inputs: integers, the rows to look up.
         embedding: the table.
         dtype: dtype of the result; ``None`` keeps the table's.
+        out_sharding: how the result is laid out over devices of an explicit mesh.
         promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
@@ -46,16 +50,19 @@ def embed(
         )
     (table,) = (promote_dtype or dtypes.promote_dtype)(embedding, dtype=dtype, inexact=False)
     if table.shape[0] == 1:
-        return jnp.broadcast_to(table, (*inputs.shape, table.shape[1]))
+        return jnp.broadcast_to(table, (*inputs.shape, table.shape[1]), out_sharding=out_sharding)
+    if out_sharding is not None:
+        return table.at[inputs].get(mode="fill", out_sharding=out_sharding)
     return jnp.take(table, inputs, axis=0)
 
 
-@op(static=["dtype"], hooks=["promote_dtype"])
+@op(static=["dtype", "out_sharding"], hooks=["promote_dtype"])
 def attend(
     query: Array,
     embedding: Array,
     *,
     dtype: Dtype | None = None,
+    out_sharding: Any = None,
     promote_dtype: PromoteDtype | None = None,
 ) -> Array:
     """Score queries against every row of a table, for weight sharing with the output layer.
@@ -69,6 +76,7 @@ def attend(
         query: the vectors to score.
         embedding: the table.
         dtype: dtype of the computation; ``None`` promotes from the arguments.
+        out_sharding: as in ``jax.numpy.dot``.
         promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
     Returns:
@@ -78,7 +86,7 @@ def attend(
     [3.0, 7.0]
     """
     query, table = (promote_dtype or dtypes.promote_dtype)(query, embedding, dtype=dtype)
-    return jnp.dot(query, table.T)
+    return jnp.dot(query, table.T, out_sharding=out_sharding)
 
 
 __all__ = ["attend", "embed"]

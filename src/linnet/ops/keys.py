@@ -36,4 +36,9 @@ def takes_deferred_key(init_fn: Any) -> bool:
     return getattr(init_fn, "takes_deferred_key", False)
 
 
-__all__ = ["DeferredKey", "fold_in", "takes_deferred_key"]
+def drawn_key(key: PRNGKey | DeferredKey) -> PRNGKey:
+    """Return a key, drawn now if it was not."""
+    return key.draw() if isinstance(key, DeferredKey) else key
+
+
+__all__ = ["DeferredKey", "drawn_key", "fold_in", "takes_deferred_key"]

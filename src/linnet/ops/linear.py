@@ -2,18 +2,23 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from linnet.base.errors import ShapeMismatchError
 from linnet.base.typing import Array, DotGeneral, Dtype, PrecisionLike, PromoteDtype
 from linnet.ops import dtypes
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.op import op
 
 
-@op(static=["dtype", "precision"], hooks=["dot_general", "promote_dtype"])
+@op(
+    static=["dtype", "precision", "preferred_element_type", "out_sharding"],
+    hooks=["dot_general", "promote_dtype"],
+)
 def dense(
     inputs: Array,
     kernel: Array,
@@ -21,6 +26,8 @@ def dense(
     *,
     dtype: Dtype | None = None,
     precision: PrecisionLike = None,
+    preferred_element_type: Dtype | None = None,
+    out_sharding: Any = None,
     dot_general: DotGeneral | None = None,
     promote_dtype: PromoteDtype | None = None,
 ) -> Array:
@@ -37,6 +44,8 @@ def dense(
         bias: the vector, or ``None`` for a linear map.
         dtype: dtype of the computation; ``None`` promotes from the arguments.
         precision: as in ``jax.lax.dot_general``.
+        preferred_element_type: as in ``jax.lax.dot_general``.
+        out_sharding: as in ``jax.lax.dot_general``.
         dot_general: hook in the place of ``jax.lax.dot_general``.
         promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
@@ -46,11 +55,22 @@ def dense(
     >>> dense(jnp.ones((2, 3)), jnp.ones((3, 4)), jnp.ones(4)).tolist()
     [[4.0, 4.0, 4.0, 4.0], [4.0, 4.0, 4.0, 4.0]]
     """
-    return _contract(inputs, kernel, bias, (-1,), (), dtype, precision, dot_general, promote_dtype)
+    inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
+        inputs, kernel, bias, dtype=dtype
+    )
+    return _contract(
+        inputs,
+        kernel,
+        bias,
+        axis=(-1,),
+        batch_dims=(),
+        settings=_settings(precision, preferred_element_type, out_sharding),
+        dot_general=dot_general,
+    )
 
 
 @op(
-    static=["axis", "batch_dims", "dtype", "precision"],
+    static=["axis", "batch_dims", "dtype", "precision", "preferred_element_type", "out_sharding"],
     hooks=["dot_general", "promote_dtype"],
 )
 def dense_general(
@@ -62,6 +82,8 @@ def dense_general(
     batch_dims: tuple[int, ...] = (),
     dtype: Dtype | None = None,
     precision: PrecisionLike = None,
+    preferred_element_type: Dtype | None = None,
+    out_sharding: Any = None,
     dot_general: DotGeneral | None = None,
     promote_dtype: PromoteDtype | None = None,
 ) -> Array:
@@ -80,6 +102,8 @@ def dense_general(
         batch_dims: the leading axes of the inputs over which the kernel varies.
         dtype: dtype of the computation; ``None`` promotes from the arguments.
         precision: as in ``jax.lax.dot_general``.
+        preferred_element_type: as in ``jax.lax.dot_general``.
+        out_sharding: as in ``jax.lax.dot_general``.
         dot_general: hook in the place of ``jax.lax.dot_general``.
         promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
@@ -89,44 +113,54 @@ def dense_general(
     >>> dense_general(jnp.ones((2, 3, 4)), jnp.ones((3, 4, 5, 6)), axis=(1, 2)).shape
     (2, 5, 6)
     """
+    inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
+        inputs, kernel, bias, dtype=dtype
+    )
     return _contract(
         inputs,
         kernel,
         bias,
-        as_tuple(axis),
-        batch_dims,
-        dtype,
-        precision,
-        dot_general,
-        promote_dtype,
+        axis=as_tuple(axis),
+        batch_dims=batch_dims,
+        settings=_settings(precision, preferred_element_type, out_sharding),
+        dot_general=dot_general,
     )
+
+
+def _settings(
+    precision: PrecisionLike, preferred_element_type: Dtype | None, out_sharding: Any
+) -> dict[str, Any]:
+    """Return how ``dot_general`` is to work; a hook need not know what nobody asked for."""
+    given: dict[str, Any] = {"precision": precision}
+    if preferred_element_type is not None:
+        given["preferred_element_type"] = preferred_element_type
+    if out_sharding is not None:
+        given["out_sharding"] = out_sharding
+    return given
 
 
 def _contract(
     inputs: Array,
     kernel: Array,
     bias: Array | None,
+    *,
     axis: tuple[int, ...],
     batch_dims: tuple[int, ...],
-    dtype: Dtype | None,
-    precision: PrecisionLike,
+    settings: dict[str, Any],
     dot_general: DotGeneral | None,
-    promote_dtype: PromoteDtype | None,
 ) -> Array:
-    """Do what ``dense_general`` says."""
+    """Do what ``dense_general`` says, the dtypes already equal."""
     rank = inputs.ndim
     axis, batch = tuple(sorted(from_front(axis, rank))), from_front(batch_dims, rank)
-    inputs, kernel, bias = (promote_dtype or dtypes.promote_dtype)(
-        inputs, kernel, bias, dtype=dtype
-    )
+    _check_contraction(inputs.shape, kernel.shape, axis, batch)
     trailing = axis == tuple(range(rank - len(axis), rank))
     # a reshape of axes that carry an explicit sharding may be ambiguous
-    explicit = jax.sharding.get_abstract_mesh().explicit_axes
+    explicit = "out_sharding" in settings or jax.sharding.get_abstract_mesh().explicit_axes
     if trailing and not batch and dot_general is None and not explicit:
-        return _multiply(inputs, kernel, bias, len(axis), precision)
+        return _multiply(inputs, kernel, bias, len(axis), settings)
     contracted = tuple(range(len(batch), len(batch) + len(axis)))
     out = (dot_general or lax.dot_general)(
-        inputs, kernel, ((axis, contracted), (batch, batch)), precision=precision
+        inputs, kernel, ((axis, contracted), (batch, batch)), **settings
     )  # (*batch, *rest, *features)
     if bias is None:
         return out
@@ -135,8 +169,26 @@ def _contract(
     return out + jnp.reshape(bias, bias.shape[:split] + rest + bias.shape[split:])
 
 
+def _check_contraction(
+    inputs: tuple[int, ...], kernel: tuple[int, ...], axis: tuple[int, ...], batch: tuple[int, ...]
+) -> None:
+    """Check that inputs and kernel have the same sizes along the axes they share.
+
+    Raises:
+        ShapeMismatchError: they do not.
+    """
+    shared = (*batch, *axis)
+    wanted, given = kernel[: len(shared)], tuple(inputs[place] for place in shared)
+    if wanted != given:
+        raise ShapeMismatchError(
+            f"Inputs of shape {inputs} have {given} along their axes {shared}, where the kernel, "
+            f"of shape {kernel}, has {wanted}. The layer was made for {wanted} features there: "
+            f"give it those, or make it for {given}."
+        )
+
+
 def _multiply(
-    inputs: Array, kernel: Array, bias: Array | None, contracted: int, precision: PrecisionLike
+    inputs: Array, kernel: Array, bias: Array | None, contracted: int, settings: dict[str, Any]
 ) -> Array:
     """Contract the last axes of the inputs with the first of the kernel, as one matrix product.
 
@@ -147,7 +199,7 @@ def _multiply(
     flat = jnp.reshape(inputs, (*rest, size))
     matrix = jnp.reshape(kernel, (size, math.prod(features)))
     out = lax.dot_general(
-        flat, matrix, (((flat.ndim - 1,), (0,)), ((), ())), precision=precision
+        flat, matrix, (((flat.ndim - 1,), (0,)), ((), ())), **settings
     )  # (*rest, prod(features))
     if bias is not None:
         out = out + jnp.reshape(bias, (1,) * len(rest) + (math.prod(features),))
@@ -213,7 +265,7 @@ def _name_ellipsis(names: str, span: int) -> str:
 
 
 @op(
-    static=["equation", "dtype", "precision", "preferred_element_type"],
+    static=["equation", "dtype", "precision", "preferred_element_type", "out_sharding"],
     hooks=["einsum", "promote_dtype"],
 )
 def einsum(
@@ -225,6 +277,7 @@ def einsum(
     dtype: Dtype | None = None,
     precision: PrecisionLike = None,
     preferred_element_type: Dtype | None = None,
+    out_sharding: Any = None,
     einsum: Callable[..., Array] | None = None,
     promote_dtype: PromoteDtype | None = None,
 ) -> Array:
@@ -241,6 +294,7 @@ def einsum(
         dtype: dtype of the computation; ``None`` promotes from the arguments.
         precision: as in ``jax.numpy.einsum``.
         preferred_element_type: as in ``jax.numpy.einsum``.
+        out_sharding: as in ``jax.numpy.einsum``.
         einsum: hook in the place of ``jax.numpy.einsum``.
         promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
 
@@ -259,6 +313,7 @@ def einsum(
         kernel,
         precision=precision,
         preferred_element_type=preferred_element_type,
+        **({} if out_sharding is None else {"out_sharding": out_sharding}),
     )
     if bias is None:
         return out
@@ -266,4 +321,49 @@ def einsum(
     return out + jnp.reshape(bias, broadcast)
 
 
-__all__ = ["check_einsum", "dense", "dense_general", "einsum", "einsum_bias_shapes"]
+@op(static=["dtype"], hooks=["promote_dtype"])
+def low_rank(
+    inputs: Array,
+    a: Array,
+    b: Array,
+    base: Array | None = None,
+    *,
+    dtype: Dtype | None = None,
+    promote_dtype: PromoteDtype | None = None,
+) -> Array:
+    """Map the last axis through few dimensions, and add that to what another map made.
+
+    ``outputs = inputs @ a @ b + base`` (Hu et al. 2021, arXiv:2106.09685)
+
+    Shapes:
+        inputs: ``(..., in_features)``; a: ``(in_features, rank)``; b: ``(rank, features)``; base:
+        ``(..., features)``.
+
+    Args:
+        inputs: what to map.
+        a: the map to few dimensions.
+        b: the map from there.
+        base: what to add, or ``None``.
+        dtype: dtype of the two products; ``None`` promotes from inputs, ``a`` and ``b``.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``.
+
+    Returns:
+        Array of shape ``(..., features)``.
+
+    >>> low_rank(jnp.ones((2, 3)), jnp.ones((3, 1)), jnp.ones((1, 4)), jnp.ones((2, 4))).tolist()
+    [[4.0, 4.0, 4.0, 4.0], [4.0, 4.0, 4.0, 4.0]]
+    """
+    inputs, a, b = (promote_dtype or dtypes.promote_dtype)(inputs, a, b, dtype=dtype)
+    _check_contraction(inputs.shape, a.shape, (inputs.ndim - 1,), ())
+    outputs = inputs @ a @ b
+    return outputs if base is None else outputs + base
+
+
+__all__ = [
+    "check_einsum",
+    "dense",
+    "dense_general",
+    "einsum",
+    "einsum_bias_shapes",
+    "low_rank",
+]

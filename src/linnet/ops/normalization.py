@@ -15,8 +15,9 @@ the devices, or the vmapped axis, of that name too. Statistics are computed in f
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
-from linnet.base.typing import Array, Dtype
+from linnet.base.typing import Array, Axes, Dtype, PromoteDtype
 from linnet.ops.axes import from_front
 from linnet.ops.op import op
 from linnet.ops.statistics import (
@@ -24,12 +25,17 @@ from linnet.ops.statistics import (
     Groups,
     Sizes,
     apply_moments,
+    check_features,
     compute_moments,
     move_running,
+    promoted,
 )
 
 
-@op(static=["reduction_axes", "feature_axes", "epsilon", "use_mean", *STATISTICS])
+@op(
+    static=["reduction_axes", "feature_axes", "epsilon", "use_mean", *STATISTICS, "promote_first"],
+    hooks=["promote_dtype"],
+)
 def layer_norm(
     x: Array,
     scale: Array | None = None,
@@ -45,6 +51,8 @@ def layer_norm(
     axis_index_groups: Groups = None,
     use_fast_variance: bool = True,
     force_float32_reductions: bool = True,
+    promote_first: bool = False,
+    promote_dtype: PromoteDtype | None = None,
 ) -> Array:
     """Normalise each example over its own axes.
 
@@ -70,6 +78,8 @@ def layer_norm(
         axis_index_groups: as in ``moments``.
         use_fast_variance: as in ``moments``.
         force_float32_reductions: as in ``moments``.
+        promote_first: as in ``linnet.ops.statistics.normalize``.
+        promote_dtype: as in ``linnet.ops.statistics.normalize``.
 
     Returns:
         Array of the shape of ``x``.
@@ -77,6 +87,7 @@ def layer_norm(
     >>> layer_norm(jnp.array([1.0, 3.0]), epsilon=0.0).tolist()
     [-1.0, 1.0]
     """
+    x, scale, bias = promoted(x, scale, bias, first=promote_first, hook=promote_dtype, dtype=dtype)
     mean, var = compute_moments(
         x,
         reduction_axes,
@@ -101,7 +112,10 @@ def layer_norm(
     )
 
 
-@op(static=["num_groups", "reduction_axes", "epsilon", *STATISTICS])
+@op(
+    static=["num_groups", "reduction_axes", "epsilon", *STATISTICS, "promote_first"],
+    hooks=["promote_dtype"],
+)
 def group_norm(
     x: Array,
     scale: Array | None = None,
@@ -116,6 +130,8 @@ def group_norm(
     axis_index_groups: Groups = None,
     use_fast_variance: bool = True,
     force_float32_reductions: bool = True,
+    promote_first: bool = False,
+    promote_dtype: PromoteDtype | None = None,
 ) -> Array:
     """Normalise each group of features of each example (Wu and He 2018, arXiv:1803.08494).
 
@@ -135,6 +151,8 @@ def group_norm(
         axis_index_groups: as in ``moments``.
         use_fast_variance: as in ``moments``.
         force_float32_reductions: as in ``moments``.
+        promote_first: as in ``linnet.ops.statistics.normalize``.
+        promote_dtype: as in ``linnet.ops.statistics.normalize``.
 
     Returns:
         Array of the shape of ``x``.
@@ -142,6 +160,7 @@ def group_norm(
     >>> group_norm(jnp.array([[1.0, 3.0, 5.0, 5.0]]), num_groups=2, reduction_axes=(1,)).tolist()
     [[-0.9999995231628418, 0.9999995231628418, 0.0, 0.0]]
     """
+    x, scale, bias = promoted(x, scale, bias, first=promote_first, hook=promote_dtype, dtype=dtype)
     features = x.shape[-1]
     group_size = features // num_groups
     reduced = from_front(reduction_axes, x.ndim)
@@ -172,7 +191,10 @@ def group_norm(
     )
 
 
-@op(static=["axis", "epsilon", "momentum", *STATISTICS])
+@op(
+    static=["axis", "epsilon", "momentum", *STATISTICS, "promote_first", "detach_running"],
+    hooks=["promote_dtype"],
+)
 def batch_norm(
     x: Array,
     running: tuple[Array, Array] | None,
@@ -188,6 +210,9 @@ def batch_norm(
     axis_index_groups: Groups = None,
     use_fast_variance: bool = True,
     force_float32_reductions: bool = True,
+    promote_first: bool = False,
+    detach_running: bool = False,
+    promote_dtype: PromoteDtype | None = None,
 ) -> tuple[Array, tuple[Array, Array] | None]:
     """Normalise by the statistics of the batch (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
@@ -209,6 +234,9 @@ def batch_norm(
         axis_index_groups: as in ``moments``.
         use_fast_variance: as in ``moments``.
         force_float32_reductions: as in ``moments``.
+        promote_first: as in ``linnet.ops.statistics.normalize``.
+        detach_running: let no gradient flow through the new running statistics.
+        promote_dtype: as in ``linnet.ops.statistics.normalize``.
 
     Returns:
         Array of the shape of ``x``, and the new running statistics (``None`` if none were kept).
@@ -217,7 +245,12 @@ def batch_norm(
     >>> y.tolist()
     [[-1.0], [1.0]]
     """
+    kept = running or (None, None)
+    x, _, _, scale, bias = promoted(
+        x, *kept, scale, bias, first=promote_first, hook=promote_dtype, dtype=dtype
+    )
     features = from_front(axis, x.ndim)
+    check_features(x.shape, features, "the running mean", kept[0])
     reduced = tuple(axis for axis in range(x.ndim) if axis not in features)
     mean, var = compute_moments(
         x,
@@ -242,11 +275,95 @@ def batch_norm(
     )
     if running is None or momentum is None:
         return outputs, None
+    if detach_running:
+        mean, var = lax.stop_gradient((mean, var))
     return outputs, move_running(running, (mean, var), momentum)
+
+
+def count_groups(num_groups: int | None, group_size: int | None, features: int) -> int:
+    """Return how many groups some features fall into.
+
+    Args:
+        num_groups: the answer, if ``group_size`` is ``None``.
+        group_size: how many features a group has, if ``num_groups`` is ``None``.
+        features: how many features there are.
+
+    Raises:
+        ValueError: the groups do not divide the features, or neither or both numbers are given.
+
+    >>> count_groups(None, 4, features=12)
+    3
+    """
+    if (num_groups is None) == (group_size is None):
+        raise ValueError(
+            f"GroupNorm with num_groups={num_groups} and group_size={group_size}: exactly one of "
+            "them says how the features divide. Write num_groups=8; or num_groups=None, "
+            "group_size=16."
+        )
+    if group_size is not None:
+        if group_size <= 0 or features % group_size:
+            raise ValueError(
+                f"group_size={group_size} does not divide the {features} features of the inputs. "
+                f"Use a divisor of {features}."
+            )
+        return features // group_size
+    if not num_groups or num_groups < 0 or features % num_groups:
+        raise ValueError(
+            f"num_groups={num_groups} does not divide the {features} features of the inputs. Use "
+            f"a divisor of {features}: num_groups={_nearest(num_groups or 1, features)}."
+        )
+    return num_groups
+
+
+def _nearest(groups: int, features: int) -> int:
+    """Return the divisor of ``features`` nearest to ``groups``."""
+    divisors = [count for count in range(1, features + 1) if features % count == 0]
+    return min(divisors, key=lambda count: abs(count - groups), default=1)
+
+
+def group_axes(reduction_axes: Axes | None, rank: int) -> Sizes:
+    """Return the axes over which groups take their statistics: given, or all but the first.
+
+    Raises:
+        ValueError: they leave out the last, which holds the features.
+
+    >>> group_axes(None, 4)
+    (1, 2, 3)
+    """
+    if reduction_axes is None:
+        return (*range(1, rank - 1), rank - 1)
+    axes = from_front(reduction_axes, rank)
+    if axes[-1] != rank - 1:
+        raise ValueError(
+            f"reduction_axes={reduction_axes} leave out the last of the {rank} axes of the inputs, "
+            "which holds the features that the groups are of. Add -1 to them."
+        )
+    return axes
+
+
+def instance_axes(feature_axes: Axes, rank: int) -> tuple[Sizes, Sizes]:
+    """Return the axes of the features, and those over which each takes its statistics.
+
+    Raises:
+        ValueError: the first axis, that of the examples, is among the feature axes.
+
+    >>> instance_axes(-1, 4)
+    ((3,), (1, 2))
+    """
+    features = from_front(feature_axes, rank)
+    if 0 in features:
+        raise ValueError(
+            f"feature_axes={feature_axes} of inputs with {rank} axes name the first axis, which "
+            "is that of the examples. Name others, -1 for the last."
+        )
+    return features, tuple(axis for axis in range(1, rank) if axis not in features)
 
 
 __all__ = [
     "batch_norm",
+    "count_groups",
+    "group_axes",
     "group_norm",
+    "instance_axes",
     "layer_norm",
 ]

@@ -4,12 +4,15 @@ Each op stands beside its plain body (``moments`` and ``compute_moments``), whic
 put together into ops of their own, so that a layer is one call and not three.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 
-from linnet.base.typing import Array, Dtype
+from linnet.base.errors import ShapeMismatchError
+from linnet.base.typing import Array, Dtype, PromoteDtype
 from linnet.ops import dtypes
 from linnet.ops.axes import from_front
 from linnet.ops.op import op
@@ -72,6 +75,21 @@ def _squared_magnitude(x: Array) -> Array:
     return jnp.square(x)
 
 
+def check_features(shape: Sizes, features: Sizes, name: str, array: Array | None) -> None:
+    """Check that there is one entry for each feature of the inputs.
+
+    Raises:
+        ShapeMismatchError: there is not.
+    """
+    sizes = tuple(shape[axis] for axis in features)
+    if array is not None and math.prod(sizes) != array.size:
+        raise ShapeMismatchError(
+            f"Inputs of shape {shape} have {sizes} features along their axes {features}, but "
+            f"{name} has shape {array.shape}. The layer was made for {array.size} features: give "
+            f"it inputs with those, or make it for {math.prod(sizes)}."
+        )
+
+
 def apply_moments(
     x: Array,
     mean: Array,
@@ -89,6 +107,8 @@ def apply_moments(
     features = from_front(feature_axes, x.ndim)
     kept = tuple(1 if axis in reduced else size for axis, size in enumerate(x.shape))
     along = tuple(size if axis in features else 1 for axis, size in enumerate(x.shape))
+    for name, array in (("scale", scale), ("bias", bias)):
+        check_features(x.shape, features, name, array)
     factor = lax.rsqrt(jnp.reshape(var, kept) + epsilon)
     centred = x - jnp.reshape(mean, kept)
     if scale is not None:
@@ -151,7 +171,19 @@ def moments(
     )
 
 
-@op(static=["reduction_axes", "feature_axes", "epsilon", "dtype"])
+def promoted(
+    *arrays: Array | None, first: bool, hook: PromoteDtype | None, dtype: Dtype | None
+) -> Sequence[Any]:
+    """Bring arrays to one dtype before they are computed with, if that is asked for."""
+    if hook is not None:
+        return hook(*arrays, dtype=dtype)
+    return dtypes.promote_dtype(*arrays, dtype=dtype) if first else arrays
+
+
+@op(
+    static=["reduction_axes", "feature_axes", "epsilon", "dtype", "promote_first"],
+    hooks=["promote_dtype"],
+)
 def normalize(
     x: Array,
     mean: Array,
@@ -163,6 +195,8 @@ def normalize(
     feature_axes: Sizes,
     epsilon: float,
     dtype: Dtype | None = None,
+    promote_first: bool = False,
+    promote_dtype: PromoteDtype | None = None,
 ) -> Array:
     """Normalise by given statistics, then scale and shift.
 
@@ -182,6 +216,9 @@ def normalize(
         feature_axes: the axes along which scale and bias vary.
         epsilon: keeps the divisor from zero.
         dtype: dtype of the result; ``None`` promotes from ``x``, scale and bias.
+        promote_first: bring all arguments to one dtype before the computation, not the result
+            after it.
+        promote_dtype: hook in the place of ``linnet.ops.dtypes.promote_dtype``; promotes first.
 
     Returns:
         Array of the shape of ``x``.
@@ -190,6 +227,9 @@ def normalize(
     ...           feature_axes=(0,), epsilon=0.0).tolist()
     [-1.0, 1.0]
     """
+    x, mean, var, scale, bias = promoted(
+        x, mean, var, scale, bias, first=promote_first, hook=promote_dtype, dtype=dtype
+    )
     return apply_moments(
         x,
         mean,
@@ -245,9 +285,11 @@ __all__ = [
     "Groups",
     "Sizes",
     "apply_moments",
+    "check_features",
     "compute_moments",
     "moments",
     "move_running",
     "normalize",
+    "promoted",
     "update_running",
 ]

@@ -68,7 +68,12 @@ def conv_transpose(
     ...                kernel_dilation=(1,))[:, 0].tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    check_conv(inputs.shape, kernel.shape, None if mask is None else mask.shape)
+    check_conv(
+        inputs.shape,
+        kernel.shape,
+        None if mask is None else mask.shape,
+        kernel.shape[-1 if transpose_kernel else -2],
+    )
     if isinstance(padding, str) and padding not in ("SAME", "VALID", "CIRCULAR"):
         raise ValueError(
             f"padding={padding!r} is not defined for a transposed convolution. Use 'SAME', "

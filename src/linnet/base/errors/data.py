@@ -36,6 +36,10 @@ class GradientStructureError(LinnetError, ValueError):
         )
 
 
+class ShapeMismatchError(LinnetError, TypeError, ValueError):
+    """Arrays were given to an operation that do not fit each other."""
+
+
 def trained_collections(names: Sequence[str], others: Sequence[str]) -> str:
     """Word the warning that an optimizer was given all variables in place of the parameters."""
     fields = "".join(f", {name}=variables[{name!r}]" for name in others)

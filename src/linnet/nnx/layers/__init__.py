@@ -1,0 +1,1 @@
+"""The layers that NNX comes with, one file for each family."""

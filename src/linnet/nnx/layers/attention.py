@@ -1,0 +1,499 @@
+"""Attention as a layer and as functions; the arithmetic stands in ``linnet.ops.attention``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from linnet.base import errors
+from linnet.base.typing import (
+    Array,
+    DotGeneral,
+    Dtype,
+    Initializer,
+    PrecisionLike,
+    PRNGKey,
+)
+from linnet.nnx.kinds import Cache, Intermediate
+from linnet.nnx.layers.dense import LinearGeneral, default_bias_init
+from linnet.nnx.layers.dtypes import promote_dtype
+from linnet.nnx.layers.layer import NO_METADATA, Layer, decided, default_kernel_init, spread
+from linnet.nnx.layers.normalization import LayerNorm
+from linnet.nnx.layers.stochastic import forked, next_key
+from linnet.nnx.module import Module
+from linnet.nnx.rngs import Rngs, RngStream
+from linnet.ops import attention
+from linnet.ops.decoding import extend_cache
+from linnet.ops.initializers import zeros
+from linnet.ops.keys import drawn_key
+from linnet.ops.masks import combine_masks, make_attention_mask, make_causal_mask
+
+Promote = Callable[..., Any]
+
+_DATA = (
+    *("query", "key", "value", "query_ln", "key_ln", "out"),
+    *("cached_key", "cached_value", "cache_index"),
+)
+
+
+def dot_product_attention_weights(
+    query: Array,
+    key: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    broadcast_dropout: bool = True,
+    dropout_rng: PRNGKey | None = None,
+    dropout_rate: float = 0.0,
+    deterministic: bool = False,
+    dtype: Dtype | None = None,
+    precision: PrecisionLike = None,
+    module: Module | None = None,
+    promote_dtype: Promote = promote_dtype,
+    is_causal: bool = False,
+) -> Array:
+    """Compute how much each query attends to each key.
+
+    Shapes:
+        query: ``(*batch, queries, heads, depth)``; key: ``(*batch, keys, kv_heads, depth)``; bias
+        and mask: broadcast against ``(*batch, heads, queries, keys)``.
+
+    Args:
+        query: what looks.
+        key: what is looked at.
+        bias: added to the scores, or ``None``.
+        mask: where a query may look, or ``None``.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rng: the key of the dropout.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.numpy.einsum``.
+        module: sows the weights before dropout, as ``attention_weights``.
+        promote_dtype: brings query and key, given as one tuple, to one dtype.
+        is_causal: let no query look at a later key.
+
+    Returns:
+        Array of shape ``(*batch, heads, queries, keys)``.
+
+    >>> same = jnp.ones((1, 2, 1, 4))
+    >>> dot_product_attention_weights(same, same).tolist()
+    [[[[0.5, 0.5], [0.5, 0.5]]]]
+    """
+    weights, softmax = attention.dot_product_attention_weights(
+        query,
+        key,
+        bias,
+        mask,
+        dropout_rng,
+        broadcast_dropout=broadcast_dropout,
+        dropout_rate=dropout_rate,
+        deterministic=deterministic,
+        is_causal=is_causal,
+        dtype=dtype,
+        precision=precision,
+        return_softmax=True,
+        promote_dtype=spread(promote_dtype),
+    )
+    if module is not None:
+        module.sow(Intermediate, "attention_weights", softmax)
+    return weights
+
+
+def dot_product_attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    broadcast_dropout: bool = True,
+    dropout_rng: PRNGKey | None = None,
+    dropout_rate: float = 0.0,
+    deterministic: bool = False,
+    dtype: Dtype | None = None,
+    precision: PrecisionLike = None,
+    module: Module | None = None,
+    promote_dtype: Promote = promote_dtype,
+    is_causal: bool = False,
+) -> Array:
+    """Let each query take a mean of the values, weighted by how its key fits theirs.
+
+    Where nothing is dropped and nothing sown, this is ``jax.nn.dot_product_attention``, which on
+    some devices never forms all the weights.
+
+    Shapes:
+        query: ``(*batch, queries, heads, depth)``; key and value: ``(*batch, keys, kv_heads,
+        depth)``; bias and mask: broadcast against ``(*batch, heads, queries, keys)``.
+
+    Args:
+        query: what looks.
+        key: what is looked at.
+        value: what is averaged.
+        bias: added to the scores, or ``None``.
+        mask: where a query may look, or ``None``.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rng: the key of the dropout.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing.
+        dtype: dtype of the computation; ``None`` promotes from the arguments.
+        precision: as in ``jax.numpy.einsum``.
+        module: sows the weights before dropout, as ``attention_weights``.
+        promote_dtype: brings query, key and value, given as one tuple, to one dtype.
+        is_causal: let no query look at a later key.
+
+    Returns:
+        Array of shape ``(*batch, queries, heads, depth)``.
+
+    >>> one = jnp.ones((1, 2, 1, 4))
+    >>> dot_product_attention(one, one, 3 * one)[0, :, 0, 0].tolist()
+    [3.0, 3.0]
+    """
+    settings: dict[str, Any] = {
+        "is_causal": is_causal,
+        "dtype": dtype,
+        "precision": precision,
+        "promote_dtype": spread(promote_dtype),
+    }
+    if dropout_rate != 0.0:
+        settings["dropout_rate"] = dropout_rate
+        settings["broadcast_dropout"] = broadcast_dropout
+        settings["deterministic"] = deterministic
+    if module is None:
+        fused = dropout_rate == 0.0
+        return attention.dot_product_attention(
+            query, key, value, bias, mask, dropout_rng, fused=fused, **settings
+        )
+    outputs, softmax = attention.dot_product_attention(
+        query, key, value, bias, mask, dropout_rng, return_softmax=True, **settings
+    )
+    module.sow(Intermediate, "attention_weights", softmax)
+    return outputs
+
+
+class MultiHeadAttention(Layer):
+    """Attention with several heads (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Args:
+        num_heads: how many heads; divides ``qkv_features``.
+        in_features: the size of the last axis of what the queries are made of.
+        qkv_features: the size of the queries, all heads together; by default ``in_features``.
+        out_features: the size of the output; by default ``in_features``.
+        num_kv_heads: how many heads of keys and values; a divisor of ``num_heads``, by default the
+            same.
+        in_kv_features: the size of the last axis of what keys and values are made of; by default
+            ``in_features``.
+        dtype: dtype of the computation.
+        param_dtype: dtype of the parameters.
+        broadcast_dropout: drop the same weights in all of the batch and all heads.
+        dropout_rate: the probability that a weight is dropped.
+        deterministic: drop nothing; to be given here or to the call if ``dropout_rate`` is not 0.
+        precision: as in ``jax.lax.dot_general``.
+        kernel_init: draws the kernels.
+        out_kernel_init: draws the kernel of the output; ``None`` for ``kernel_init``.
+        bias_init: draws the biases.
+        out_bias_init: draws the bias of the output; ``None`` for ``bias_init``.
+        use_bias: whether the four maps add a bias.
+        attention_fn: in the place of ``dot_product_attention``, with its keyword arguments.
+        decode: keep a cache, and take one token at a time; to be given here or to the call.
+        normalize_qk: normalise queries and keys.
+        qkv_promote_dtype: the ``promote_dtype`` of the maps to queries, keys and values.
+        out_promote_dtype: that of the map to the output.
+        ln_promote_dtype: that of the normalisations.
+        qkv_dot_general: the ``dot_general`` of the maps to queries, keys and values.
+        out_dot_general: that of the map to the output.
+        qkv_dot_general_cls: makes ``qkv_dot_general``.
+        out_dot_general_cls: makes ``out_dot_general``.
+        rngs: the stream ``params`` draws the parameters, ``dropout`` what to drop.
+        keep_rngs: whether to keep a stream of the layer's own for the dropout.
+        kernel_metadata: metadata of the kernels.
+        out_kernel_metadata: metadata of the kernel of the output.
+        bias_metadata: metadata of the biases.
+        out_bias_metadata: metadata of the bias of the output.
+        query_ln_scale_metadata: metadata of the factors that normalise queries.
+        key_ln_scale_metadata: metadata of those that normalise keys.
+
+    Raises:
+        ValueError: the heads do not divide the features, or those of keys those of queries.
+
+    >>> from linnet import nnx
+    >>> layer = nnx.MultiHeadAttention(2, in_features=4, decode=False, rngs=nnx.Rngs(0))
+    >>> layer(jnp.ones((1, 5, 4))).shape
+    (1, 5, 4)
+    """
+
+    query: LinearGeneral
+    key: LinearGeneral
+    value: LinearGeneral
+    out: LinearGeneral
+    query_ln: LayerNorm | None
+    key_ln: LayerNorm | None
+    cached_key: Cache[Array] | None
+    cached_value: Cache[Array] | None
+    cache_index: Cache[Array] | None
+
+    def __init__(
+        self,
+        num_heads: int,
+        in_features: int,
+        qkv_features: int | None = None,
+        out_features: int | None = None,
+        num_kv_heads: int | None = None,
+        in_kv_features: int | None = None,
+        *,
+        dtype: Dtype | None = None,
+        param_dtype: Dtype = jnp.float32,
+        broadcast_dropout: bool = True,
+        dropout_rate: float = 0.0,
+        deterministic: bool | None = None,
+        precision: PrecisionLike = None,
+        kernel_init: Initializer = default_kernel_init,
+        out_kernel_init: Initializer | None = None,
+        bias_init: Initializer = default_bias_init,
+        out_bias_init: Initializer | None = None,
+        use_bias: bool = True,
+        attention_fn: Callable[..., Array] = dot_product_attention,
+        decode: bool | None = None,
+        normalize_qk: bool = False,
+        qkv_promote_dtype: Promote = promote_dtype,
+        out_promote_dtype: Promote = promote_dtype,
+        ln_promote_dtype: Promote = promote_dtype,
+        qkv_dot_general: DotGeneral | None = None,
+        out_dot_general: DotGeneral | None = None,
+        qkv_dot_general_cls: Any = None,
+        out_dot_general_cls: Any = None,
+        rngs: Rngs,
+        keep_rngs: bool = True,
+        kernel_metadata: Mapping[str, Any] = NO_METADATA,
+        out_kernel_metadata: Mapping[str, Any] = NO_METADATA,
+        bias_metadata: Mapping[str, Any] = NO_METADATA,
+        out_bias_metadata: Mapping[str, Any] = NO_METADATA,
+        query_ln_scale_metadata: Mapping[str, Any] = NO_METADATA,
+        key_ln_scale_metadata: Mapping[str, Any] = NO_METADATA,
+    ) -> None:
+        size = qkv_features or in_features
+        head_dim = attention.divide_heads(size, num_heads, num_kv_heads)
+        kv_heads, kv_features = num_kv_heads or num_heads, in_kv_features or in_features
+        shared: dict[str, Any] = {
+            "use_bias": use_bias,
+            "dtype": dtype,
+            "param_dtype": param_dtype,
+            "precision": precision,
+            "rngs": rngs,
+        }
+        inwards: dict[str, Any] = {
+            **shared,
+            "kernel_init": kernel_init,
+            "bias_init": bias_init,
+            "promote_dtype": qkv_promote_dtype,
+            "dot_general": qkv_dot_general,
+            "dot_general_cls": qkv_dot_general_cls,
+            "kernel_metadata": kernel_metadata,
+            "bias_metadata": bias_metadata,
+        }
+        query = LinearGeneral(in_features, (num_heads, head_dim), **inwards)
+        key = LinearGeneral(kv_features, (kv_heads, head_dim), **inwards)
+        value = LinearGeneral(kv_features, (kv_heads, head_dim), **inwards)
+
+        def norm(metadata: Mapping[str, Any]) -> LayerNorm | None:
+            return LayerNorm(
+                head_dim,
+                use_bias=False,
+                dtype=dtype,
+                param_dtype=param_dtype,
+                promote_dtype=ln_promote_dtype,
+                rngs=rngs,
+                scale_metadata=metadata,
+            )
+
+        query_ln = norm(query_ln_scale_metadata) if normalize_qk else None
+        key_ln = norm(key_ln_scale_metadata) if normalize_qk else None
+        out = LinearGeneral(
+            (num_heads, head_dim),
+            out_features or in_features,
+            axis=(-2, -1),
+            kernel_init=out_kernel_init or kernel_init,
+            bias_init=out_bias_init or bias_init,
+            promote_dtype=out_promote_dtype,
+            dot_general=out_dot_general,
+            dot_general_cls=out_dot_general_cls,
+            kernel_metadata=out_kernel_metadata or kernel_metadata,
+            bias_metadata=out_bias_metadata or bias_metadata,
+            **shared,
+        )
+        keep = keep_rngs and dropout_rate > 0.0
+        self._set_up(
+            (*_DATA, "rngs") if keep else _DATA,
+            num_heads=num_heads,
+            in_features=in_features,
+            qkv_features=size,
+            out_features=out_features or in_features,
+            in_kv_features=kv_features,
+            num_kv_heads=kv_heads,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            broadcast_dropout=broadcast_dropout,
+            dropout_rate=dropout_rate,
+            deterministic=deterministic,
+            precision=precision,
+            use_bias=use_bias,
+            attention_fn=attention_fn,
+            decode=decode,
+            normalize_qk=normalize_qk,
+            qkv_promote_dtype=qkv_promote_dtype,
+            out_promote_dtype=out_promote_dtype,
+            ln_promote_dtype=ln_promote_dtype,
+            qkv_dot_general=qkv_dot_general,
+            out_dot_general=out_dot_general,
+            qkv_dot_general_cls=qkv_dot_general_cls,
+            out_dot_general_cls=out_dot_general_cls,
+            head_dim=head_dim,
+            query=query,
+            key=key,
+            value=value,
+            query_ln=query_ln,
+            key_ln=key_ln,
+            out=out,
+            rngs=forked(rngs, "dropout", self) if keep else None,
+            cached_key=None,
+            cached_value=None,
+            cache_index=None,
+        )
+
+    def __call__(
+        self,
+        inputs_q: Array,
+        inputs_k: Array | None = None,
+        inputs_v: Array | None = None,
+        *,
+        mask: Array | None = None,
+        deterministic: bool | None = None,
+        rngs: Rngs | RngStream | None = None,
+        sow_weights: bool = False,
+        decode: bool | None = None,
+        is_causal: bool = False,
+        out_sharding: Any = None,
+        qkv_sharding: Any = None,
+    ) -> Array:
+        """Attend.
+
+        Shapes:
+            inputs_q: ``(*batch, queries, in_features)``; inputs_k and inputs_v: ``(*batch, keys,
+            in_kv_features)``; mask: broadcasts against ``(*batch, heads, queries, keys)``.
+
+        Args:
+            inputs_q: what the queries are made of.
+            inputs_k: what the keys are made of; ``None`` for ``inputs_q``.
+            inputs_v: what the values are made of; ``None`` for ``inputs_k``.
+            mask: where a query may look, or ``None``.
+            deterministic: drop nothing; comes before what the constructor was told.
+            rngs: streams to draw the dropout from; come before those of the layer.
+            sow_weights: sow the weights as ``attention_weights``.
+            decode: use the cache; comes before what the constructor was told.
+            is_causal: let no query look at a later key.
+            out_sharding: how the result is laid out over devices of an explicit mesh.
+            qkv_sharding: the same of queries, keys and values.
+
+        Returns:
+            Array of shape ``(*batch, queries, out_features)``.
+
+        Raises:
+            UndecidedModeError: ``decode``, or where needed ``deterministic``, was given neither
+                here nor before.
+            MissingStreamsError: there are no streams to draw the dropout from.
+            ValueError: ``inputs_v`` without ``inputs_k``, or decoding without a cache.
+        """
+        inputs_k, inputs_v = attention.complete_inputs(inputs_q, inputs_k, inputs_v)
+        decoding = decided("decode", self, decode, self.decode)
+        query = self.query(inputs_q, qkv_sharding)
+        key = self.key(inputs_k, qkv_sharding)
+        value = self.value(inputs_v, qkv_sharding)
+        if self.query_ln is not None and self.key_ln is not None:
+            query, key = self.query_ln(query), self.key_ln(key)
+        if decoding:
+            key, value, mask = self._extend(key, value, mask)
+        off, dropout_rng = True, None
+        if self.dropout_rate > 0.0:
+            off = decided("deterministic", self, deterministic, self.deterministic)
+            if not off:
+                source = self.rngs if rngs is None else rngs
+                dropout_rng = drawn_key(next_key(source, "dropout", self))
+        x = self.attention_fn(
+            query,
+            key,
+            value,
+            mask=mask,
+            dropout_rng=dropout_rng,
+            dropout_rate=self.dropout_rate,
+            broadcast_dropout=self.broadcast_dropout,
+            deterministic=off,
+            dtype=self.dtype,
+            precision=self.precision,
+            module=self if sow_weights else None,
+            is_causal=is_causal,
+        )
+        return self.out(x, out_sharding)
+
+    def _extend(self, key: Array, value: Array, mask: Array | None) -> tuple[Any, Any, Any]:
+        """Put the next token into the cache, and mask what is not yet there."""
+        keys, values, index = self.cached_key, self.cached_value, self.cache_index
+        if keys is None or values is None or index is None:
+            raise errors.MissingCacheError(type(self).__name__)
+        new_keys, new_values, count, written = extend_cache(
+            keys.get_value(), values.get_value(), index.get_value(), key, value
+        )
+        keys.set_value(new_keys)
+        values.set_value(new_values)
+        index.set_value(count)
+        return new_keys, new_values, combine_masks(mask, written)
+
+    def init_cache(self, input_shape: Sequence[int], dtype: Dtype = jnp.float32) -> None:
+        """Make an empty cache, as long as the sequence of an input of this shape.
+
+        Args:
+            input_shape: ``(*batch, max_length, in_features)``.
+            dtype: dtype of the cache.
+        """
+        shape = (*input_shape[:-1], self.num_kv_heads, self.head_dim)
+        self.cached_key = Cache(zeros(None, shape, dtype))
+        self.cached_value = Cache(zeros(None, shape, dtype))
+        self.cache_index = Cache(zeros(None, (), jnp.int32))
+
+    def set_view(
+        self,
+        deterministic: bool | None = None,
+        decode: bool | None = None,
+        batch_size: int | Sequence[int] | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        """Set what ``nnx.view`` asks for.
+
+        Args:
+            deterministic: drop nothing.
+            decode: keep a cache, and take one token at a time.
+            batch_size: the size, or the sizes, of the batch axes of a new cache.
+            max_length: the length of a new cache.
+
+        Raises:
+            ValueError: one of ``batch_size`` and ``max_length`` without the other.
+        """
+        if deterministic is not None:
+            self.deterministic = deterministic
+        if decode is not None:
+            self.decode = decode
+        if (batch_size is None) != (max_length is None):
+            raise ValueError(
+                f"A view of MultiHeadAttention with batch_size={batch_size} and max_length="
+                f"{max_length}: a cache has both. Give both, or neither to keep the cache."
+            )
+        if batch_size is not None and max_length is not None:
+            batch = (batch_size,) if isinstance(batch_size, int) else tuple(batch_size)
+            self.init_cache((*batch, max_length, self.in_features))
+
+
+__all__ = [
+    "MultiHeadAttention",
+    "combine_masks",
+    "dot_product_attention",
+    "dot_product_attention_weights",
+    "make_attention_mask",
+    "make_causal_mask",
+]
