@@ -56,6 +56,29 @@ class UnplacedVariableError(LinnetError, ValueError):
         )
 
 
+class BoundMethodError(LinnetError, TypeError, ValueError):
+    """A transformation was applied to a method of an object, which would be no argument of it."""
+
+    def __init__(self, transform: str, cls: str, method: str) -> None:
+        super().__init__(
+            f"nnx.{transform} does not support bound methods: {cls}.{method} was taken from an "
+            f"object, whose variables would be constants of the transformation, and updates to them "
+            f"errors. Pass the object as an argument, `nnx.{transform}({cls}.{method})(obj, ...)`, "
+            f"or decorate the method where it is defined, `@nnx.{transform}`."
+        )
+
+
+class UncarriedUpdateError(LinnetError, ValueError):
+    """A variable was updated in a transformation that hands it in, but not out."""
+
+    def __init__(self, transform: str, name: str, kind: str, placement: Any) -> None:
+        super().__init__(
+            f"{name} ({kind}) was updated inside {transform}, where it crosses with {placement!r}: "
+            "it is handed in and not out, and the update would be lost. Let it cross in a way that "
+            "carries it out (an axis, or nnx.Carry in a scan), or do not update it there."
+        )
+
+
 class StateMismatchError(LinnetError, ValueError):
     """A state was to be put into a model that it does not fit."""
 
@@ -85,10 +108,12 @@ class ConflictingPlacementError(LinnetError, ValueError):
 
 
 __all__ = [
+    "BoundMethodError",
     "ConflictingPlacementError",
     "LostUpdateWarning",
     "StateMismatchError",
     "TraceContextError",
+    "UncarriedUpdateError",
     "UnplacedVariableError",
     "VariableReplacedWarning",
 ]

@@ -1,0 +1,513 @@
+"""How NNX's objects cross a transformation: the store of the engine, over objects in arguments.
+
+A transformed function is called with arguments in which objects and variables stand, alone or in
+lists, dictionaries and other pytrees. These are the *roots*. The snapshot takes the values out of
+the graphs below them, all roots as one graph, so that what two of them share crosses once; in the
+arguments a :class:`Stand` keeps the place of each root. Inside, the graph is built again of the
+values that JAX hands in.
+
+When the function has run, the graph is walked again, with the objects in the result as further
+roots. Mostly its structure is what it was, and only some variables have other values: these values
+come out, with their numbers as the description. Otherwise the description is the whole structure
+after the call, and for each object in it which one before it was; publishing then changes the
+objects of the caller until they have that structure. Objects that the function made are made again
+outside; those it was given and returns are the caller's own.
+
+A path, here, begins with the *home* of the root: where in the arguments, or in the result, it is.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from linnet.base import errors
+from linnet.base.jaxcompat import current_trace
+from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
+from linnet.nnx import levels
+from linnet.nnx.attributes import nature
+from linnet.nnx.changes import note_change
+from linnet.nnx.graph import (
+    ArrayDef,
+    ContainerDef,
+    GraphDef,
+    ObjectDef,
+    Path,
+    PytreeDef,
+    Reference,
+    Slot,
+    VariableDef,
+    children_of,
+    key_of,
+    new_variable,
+    unflatten,
+    walk,
+)
+from linnet.nnx.layout import Layout, joint_layout
+from linnet.nnx.pytree import Pytree, blank, put
+from linnet.nnx.variables import Variable
+from linnet.state.filters import Predicate
+
+
+class Home(tuple[Any, ...]):
+    """Where a root stands in the arguments or in the result; the first key of its paths."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        first, *rest = self
+        text = first if isinstance(first, str) else f"argument {first}"
+        return text + "".join(f"[{key!r}]" for key in rest)
+
+
+RESULT = "the result"
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """Picks what lies below some homes, and there what another filter picks."""
+
+    home: tuple[Any, ...]
+    picks: Predicate
+
+    def __call__(self, path: Path, value: Any) -> bool:
+        """Tell whether it matches."""
+        return path[0][: len(self.home)] == self.home and self.picks(path[1:], value)
+
+    def __repr__(self) -> str:
+        return f"{self.picks!r} in {Home(self.home)}"
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Stand:
+    """Keeps the place of a root in arguments or a result."""
+
+    number: int
+
+
+def is_object(value: Any) -> bool:
+    """Tell whether a value is an object or a variable of NNX."""
+    return isinstance(value, Pytree | Variable)
+
+
+def take_objects(tree: Any, first: int = 0) -> tuple[Any, list[Any], list[tuple[Any, ...]]]:
+    """Take the objects out of a pytree.
+
+    Returns:
+        The tree with stands in their places, numbered from ``first``; the objects; their paths.
+    """
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_object)
+    objects: list[Any] = []
+    paths: list[tuple[Any, ...]] = []
+    rest: list[Any] = []
+    for path, leaf in leaves:
+        if is_object(leaf):
+            rest.append(Stand(first + len(objects)))
+            objects.append(leaf)
+            paths.append(tuple(map(key_of, path)))
+        else:
+            rest.append(leaf)
+    return jax.tree.unflatten(treedef, rest), objects, paths
+
+
+def _is_stand(value: Any) -> bool:
+    return isinstance(value, Stand)
+
+
+def put_objects(tree: Any, objects: Any) -> Any:
+    """Put objects in the places that stands keep; undoes :func:`take_objects`."""
+    return jax.tree.map(
+        lambda leaf: objects[leaf.number] if isinstance(leaf, Stand) else leaf,
+        tree,
+        is_leaf=_is_stand,
+    )
+
+
+def home_of(path: tuple[Any, ...]) -> Home:
+    """Return the home of a root by its path in ``(args, kwargs)``: the argument comes first."""
+    return Home(path[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What is known of a call when it has been traced.
+
+    Attributes:
+        handed: for each group the numbers of the cells whose values come out.
+        graphdef: the structure after the call; ``None`` if it is what it was.
+        origins: for each object and variable of that structure, which one before it was, or -1.
+        roots: how many roots the arguments had; the others are in the result.
+    """
+
+    handed: tuple[tuple[int, ...], ...]
+    graphdef: GraphDef[Any] | None = None
+    origins: tuple[int, ...] = ()
+    roots: int = 0
+
+
+class ObjectStore:
+    """The store of one call of a transformed function."""
+
+    def __init__(self) -> None:
+        self.roots: tuple[Any, ...] = ()
+        self.layout: Any = None
+
+    def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
+        """Take the objects out of the arguments, and the values out of the objects."""
+        arguments, roots, paths = take_objects((args, kwargs))
+        self.roots = tuple(roots)
+        self.layout = joint_layout(self.roots)
+        homes = tuple(map(home_of, paths))
+        places = places_of(self.layout, self.roots, homes, plan)
+        groups: list[list[Any]] = [[] for _ in plan.groups]
+        for place, value in zip(places, self.layout.values(), strict=True):
+            groups[place].append(value)
+        structure = ObjectStructure(self.layout.graphdef, homes, places)
+        return Snapshot(tuple(groups), arguments, structure)
+
+    def publish(self, changes: Changes, result: Any) -> Any:
+        """Set what changed, and put the objects back into the result."""
+        outcome: Any = changes.description
+        return publish(self.roots, self.layout, outcome, changes.groups, result)
+
+
+def places_of(
+    layout: Layout, roots: tuple[Any, ...], homes: tuple[Home, ...], plan: Plan
+) -> tuple[int, ...]:
+    """Return the group of each cell.
+
+    Raises:
+        UnplacedVariableError: no group takes a cell.
+        ConflictingPlacementError: a variable is reached at places that two groups take.
+    """
+    known = layout.notes.get((plan, homes))
+    if known is None:
+        leaves = layout.leaves()
+        known = tuple(
+            plan.group_of((homes[path[0]], *path[1:]), leaf)
+            for path, leaf in zip(layout.paths, leaves, strict=True)
+        )
+        if layout.graphdef.has_references:
+            _check_placements(roots, homes, plan)
+        layout.notes[plan, homes] = known
+    return known
+
+
+def _check_placements(roots: tuple[Any, ...], homes: tuple[Home, ...], plan: Plan) -> None:
+    found: dict[int, tuple[Path, Any]] = {}
+    for home, root in zip(homes, roots, strict=True):
+        for path, variable in _every_path((home,), root, set()):
+            placement = plan.groups[plan.group_of(path, variable)].placement
+            first = found.setdefault(id(variable), (path, placement))
+            if first[1] != placement:
+                told = [(errors.path_text(p), shown) for p, shown in (first, (path, placement))]
+                raise errors.ConflictingPlacementError(plan.transform, told)
+
+
+def _every_path(path: Path, node: Any, above: set[int]) -> Iterator[tuple[Path, Any]]:
+    """Iterate over variables by every path that leads to them, not going round in circles."""
+    if isinstance(node, Variable):
+        yield path, node
+    elif id(node) not in above and (isinstance(node, Pytree) or nature(node) is None):
+        for key, child in children_of(node):
+            yield from _every_path((*path, key), child, above | {id(node)})
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectStructure:
+    """What is static about a snapshot: the structure of the roots, as one graph.
+
+    Attributes:
+        graphdef: that structure, of the tuple of the roots.
+        homes: where each root stands.
+        places: the group of each cell.
+    """
+
+    graphdef: GraphDef[Any]
+    homes: tuple[Home, ...]
+    places: tuple[int, ...]
+
+    def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ObjectInside":
+        """Build the objects of the values, and put them into the arguments."""
+        sources = [iter(group) for group in groups]
+        values = [next(sources[place]) for place in self.places]
+        roots, builder = unflatten(self.graphdef, values, new_variable)
+        args, kwargs = put_objects(arguments, roots)
+        inside = ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
+        inside.enter_axes()
+        return inside
+
+
+@dataclasses.dataclass
+class ObjectInside:
+    """The objects inside a transformation."""
+
+    structure: ObjectStructure
+    plan: Plan
+    roots: tuple[Any, ...]
+    members: dict[int, Any]
+    values: list[Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def enter_axes(self) -> None:
+        """Have variables that lose an axis inside say so in their metadata."""
+        if any(group.axis_name is not None for group in self.plan.groups):
+            _, seen = walk(self.roots)
+            for place, cell in zip(self.structure.places, seen.cells, strict=True):
+                group = self.plan.groups[place]
+                if isinstance(cell, Variable) and _changes_axis(group):
+                    cell.remove_axis(group.placement, group.axis_name)
+
+    def leave(self, result: Any) -> tuple[Changes, Any]:
+        """Walk the graph again; return what is other than it was."""
+        before = {id(member): index for index, member in self.members.items()}
+        freed, more, paths = take_objects(result, len(self.roots))
+        homes = (*self.structure.homes, *(Home((RESULT, *path)) for path in paths))
+        all_roots = (*self.roots, *more)
+        graphdef, seen = walk(all_roots)
+        places = self._places_after(seen, before, homes)
+        self._leave_axes(seen, places)
+        if any(group.axis_name is not None for group in self.plan.groups):
+            graphdef, seen = walk(all_roots)
+        origins = tuple([before.get(id(member), -1) for member in seen.members])
+        same = graphdef is self.structure.graphdef and origins == tuple(range(len(origins)))
+        entered = {
+            id(self.members[index]): value for index, value in self._entered().items()
+        }
+        handed: list[list[int]] = [[] for _ in self.plan.groups]
+        values: list[list[Any]] = [[] for _ in self.plan.groups]
+        for number, (cell, place) in enumerate(zip(seen.cells, places, strict=True)):
+            value = cell._value if isinstance(cell, Variable) else cell.get()
+            if isinstance(cell, Variable):
+                old = entered.get(id(cell), _ABSENT)
+            else:
+                old = self.values[number] if same else _ABSENT
+            group = self.plan.groups[place]
+            if value is old and not group.whole:
+                continue
+            if value is not old and not group.leaves:
+                self._refuse_change(seen.paths[number], homes, cell, group)
+            handed[place].append(number)
+            values[place].append(value)
+        outcome = Outcome(
+            tuple(map(tuple, handed)),
+            None if same else graphdef,
+            () if same else origins,
+            len(self.roots),
+        )
+        for cell in seen.cells:
+            if isinstance(cell, Variable):
+                levels.forget_copy(cell)
+        return Changes(tuple(values), outcome), freed
+
+    def _entered(self) -> dict[int, Any]:
+        """Return the values that variables came with, by index."""
+        found: dict[int, Any] = {}
+        values = iter(self.values)
+        for definition in cell_definitions(self.structure.graphdef.root):
+            value = next(values)
+            if isinstance(definition, VariableDef):
+                found[definition.index] = value
+        return found
+
+    def _places_after(
+        self, seen: Any, before: dict[int, int], homes: tuple[Home, ...]
+    ) -> list[int]:
+        """Return the group of each cell after the call; what came in stays in its group."""
+        known: dict[int, int] = {}
+        cells = cell_definitions(self.structure.graphdef.root)
+        for definition, place in zip(cells, self.structure.places, strict=True):
+            if isinstance(definition, VariableDef):
+                known[definition.index] = place
+        places: list[int] = []
+        for path, cell in zip(seen.paths, seen.cells, strict=True):
+            place = known.get(before.get(id(cell), -1))
+            if place is None:
+                leaf = cell if isinstance(cell, Variable) else cell.get()
+                place = self.plan.group_of((homes[path[0]], *path[1:]), leaf)
+            places.append(place)
+        return places
+
+    def _leave_axes(self, seen: Any, places: list[int]) -> None:
+        for place, cell in zip(places, seen.cells, strict=True):
+            group = self.plan.groups[place]
+            if isinstance(cell, Variable) and _changes_axis(group):
+                cell.add_axis(group.placement, group.axis_name)
+
+    def _refuse_change(
+        self, path: Path, homes: tuple[Home, ...], cell: Any, group: Group
+    ) -> None:
+        raise errors.UncarriedUpdateError(
+            self.plan.transform,
+            errors.path_text((homes[path[0]], *path[1:])),
+            type(cell).__name__,
+            group.placement,
+        )
+
+
+_ABSENT: Any = object()
+
+
+def _changes_axis(group: Group) -> bool:
+    return group.axis_name is not None and isinstance(group.placement, int)
+
+
+def cell_definitions(definition: Any) -> Iterator[Any]:
+    """Iterate over the definitions of the cells of a structure, in the order of the walk."""
+    if isinstance(definition, VariableDef | ArrayDef):
+        yield definition
+    elif isinstance(definition, ObjectDef | ContainerDef | PytreeDef):
+        for child in definition.children:
+            yield from cell_definitions(child)
+
+
+# --- publish ------------------------------------------------------------------------------------------
+
+
+def publish(
+    roots: tuple[Any, ...], layout: Layout, outcome: Outcome, groups: Groups, result: Any
+) -> Any:
+    """Give the objects of the caller the values, and the structure, that they have after a call.
+
+    Returns:
+        The result, with objects in the places of the stands.
+    """
+    if outcome.graphdef is None:
+        for numbers, values in zip(outcome.handed, groups, strict=True):
+            for number, value in zip(numbers, values, strict=True):
+                cell = layout.cells[number]
+                if isinstance(cell, Variable):
+                    cell.set_raw_value(value)
+                else:
+                    cell.set(value)
+        return result
+    values = {
+        number: value
+        for numbers, group in zip(outcome.handed, groups, strict=True)
+        for number, value in zip(numbers, group, strict=True)
+    }
+    settled = _Settler(outcome, values, walk(roots)[1].members)
+    after = [settled.settle(child, _NO_PLACE) for child in outcome.graphdef.root.children]
+    return put_objects(result, after)
+
+
+_NO_PLACE: Any = object()
+
+
+class _Settler:
+    """Changes objects until they have a given structure."""
+
+    def __init__(self, outcome: Outcome, values: dict[int, Any], before: list[Any]) -> None:
+        self.outcome = outcome
+        self.values = values
+        self.before = before
+        self.members: dict[int, Any] = {}
+        self.cells = 0
+
+    def settle(self, definition: Any, present: Any) -> Any:
+        """Return what a definition defines, made of what there was; ``present`` is in its place."""
+        if isinstance(definition, VariableDef):
+            return self._variable(definition)
+        if isinstance(definition, ObjectDef):
+            return self._object(definition)
+        if isinstance(definition, ArrayDef):
+            number, self.cells = self.cells, self.cells + 1
+            return self.values[number]
+        if isinstance(definition, Reference):
+            return self.members[definition.index]
+        if isinstance(definition, ContainerDef):
+            items = [self.settle(child, _NO_PLACE) for child in definition.children]
+            if definition.type is tuple:
+                return tuple(items)
+            if definition.type is list:
+                made: Any = items
+            else:
+                made = dict(zip(definition.keys, items, strict=True))
+            return _refilled(present, made)
+        if isinstance(definition, PytreeDef):
+            return definition.treedef.unflatten(
+                [self.settle(child, _NO_PLACE) for child in definition.children]
+            )
+        return definition.value
+
+    def _variable(self, definition: VariableDef) -> Any:
+        number, self.cells = self.cells, self.cells + 1
+        origin = self.outcome.origins[definition.index]
+        metadata = dict(definition.metadata.values)
+        if origin < 0:
+            variable = definition.type.from_metadata(self.values[number], metadata)
+        else:
+            variable = self.before[origin]
+            if number in self.values:
+                variable.set_raw_value(self.values[number])
+            variable._replace_metadata(metadata)
+        self.members[definition.index] = variable
+        return variable
+
+    def _object(self, definition: ObjectDef) -> Any:
+        origin = self.outcome.origins[definition.index]
+        obj = blank(definition.type) if origin < 0 else self.before[origin]
+        self.members[definition.index] = obj
+        if origin < 0:
+            obj._fill({})
+            present: dict[Any, Any] = {}
+        else:
+            if obj._level is not current_trace():
+                raise errors.TraceContextError(
+                    "A function changes", levels.name_of(obj), type(obj).__name__
+                )
+            present = dict(obj._children())
+        statuses = dict(definition.statuses)
+        fresh = definition.statics.fresh()
+        wanted = {
+            key: self.settle(child, present.get(key, _NO_PLACE))
+            for key, child in zip(definition.keys, definition.children, strict=True)
+        }
+        for key, value in fresh.items():
+            wanted[key] = present[key] if _same(present.get(key, _NO_PLACE), value) else value
+        for key in [key for key in present if key not in wanted][::-1]:
+            obj._drop_child(key)
+        for key in sorted(wanted, key=lambda key: (isinstance(key, str), key)):
+            obj._put_child(key, wanted[key])
+        for key in definition.keys:
+            if key not in statuses and nature(wanted[key]):
+                statuses[key] = True
+        put(obj, "_statuses", statuses)
+        note_change(obj)
+        return obj
+
+
+def _same(present: Any, value: Any) -> bool:
+    from linnet.nnx.pytree import static_key
+
+    return present is not _NO_PLACE and static_key(present) == static_key(value)
+
+
+def _refilled(present: Any, made: Any) -> Any:
+    """Return a list or dictionary as the one that stands in its place, filled anew."""
+    if type(present) is not type(made):
+        return made
+    present.clear()
+    present.extend(made) if isinstance(made, list) else present.update(made)
+    return present
+
+
+__all__ = [
+    "RESULT",
+    "Home",
+    "ObjectStore",
+    "ObjectStructure",
+    "Outcome",
+    "Slot",
+    "Stand",
+    "Within",
+    "home_of",
+    "is_object",
+    "places_of",
+    "publish",
+    "put_objects",
+    "take_objects",
+]

@@ -1,0 +1,604 @@
+"""``nnx.jit``: ``jax.jit`` for functions of objects.
+
+A call takes the values out of the objects among its arguments, hands them to a compiled function as
+flat lists, each in the place of its object, and sets what the function changed. What is compiled is
+remembered under the structure of the objects, so a call pays for what its arguments are now, not
+for finding out what they are: the layout of a model is remembered until the model changes
+(``nnx/layout.py``), the compiled function under the layout's structure, and the variables to set
+under the outcome of its trace. A call in the steady state gathers values, calls, and sets values.
+
+Values of variables that the function did not change do not come out of it, so XLA copies nothing;
+those of donated arguments all come out, since the memory they came in is gone.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from linnet.base.jaxcompat import current_trace
+from linnet.lift.engine import Changes, Group, Plan, Pure
+from linnet.nnx.layout import Layout, joint_layout
+from linnet.nnx.pytree import Pytree
+from linnet.nnx.transforms import crossing
+from linnet.nnx.transforms.crossing import (
+    RESULT,
+    Home,
+    ObjectStructure,
+    Outcome,
+    Stand,
+    Within,
+    is_object,
+    places_of,
+    put_objects,
+    take_objects,
+)
+from linnet.nnx.transforms.placing import StateSharding, filters_of
+from linnet.nnx.variables import Variable
+
+_MISSING: Any = object()
+_set_raw = Variable.__dict__["_value"].__set__
+
+# type → whether its values are objects of NNX (True), never hold any (False), or may (None)
+_roles: dict[type, bool | None] = {
+    **dict.fromkeys((int, float, complex, bool, str, type(None), np.ndarray), False),
+    **dict.fromkeys((list, tuple, dict), None),
+}
+
+
+def _role(value: Any) -> bool | None:
+    cls = type(value)
+    role = _roles.get(cls, _MISSING)
+    if role is _MISSING:
+        if is_object(value):
+            role = True
+        else:
+            role = False if jax.tree_util.all_leaves([value]) else None
+        _roles[cls] = role
+    return role
+
+
+class _Program:
+    """What is compiled for one structure of the arguments.
+
+    Attributes:
+        compiled: the function of JAX.
+        parts: for each root, and each group of its state, which values belong to it; ``None`` where
+            one root has one group.
+    """
+
+    __slots__ = ("compiled", "is_simple", "parts")
+
+    def __init__(self, compiled: Any, plan: Plan, places: tuple[int, ...]) -> None:
+        self.compiled = compiled
+        by_home: dict[Any, list[Any]] = {}
+        for number, group in enumerate(plan.groups):
+            if isinstance(group.picks, Within) and group.picks.home:
+                mine = [i for i, place in enumerate(places) if place == number]
+                by_home.setdefault(group.picks.home, []).append(_as_slice(mine))
+        self.parts = list(map(tuple, by_home.values()))
+        self.is_simple = len(self.parts) == 1 and len(self.parts[0]) == 1
+
+    def values(self, layout: Layout) -> list[tuple[Any, ...]]:
+        """Return the values of each root, by its groups."""
+        values = layout.values()
+        if self.is_simple:
+            return [(values,)]
+        return [
+            tuple(
+                [values[p] if type(p) is slice else [values[i] for i in p] for p in root]
+            )
+            for root in self.parts
+        ]
+
+
+def _as_slice(numbers: list[int]) -> Any:
+    if numbers and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return slice(numbers[0], numbers[-1] + 1)
+    return numbers if numbers else slice(0, 0)
+
+
+class JitWrapped:
+    """A compiled function of objects; made by :func:`jit`.
+
+    ``trace``, ``lower`` and ``eval_shape`` do what those of ``jax.jit`` do.
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        options: dict[str, Any],
+        in_shardings: Any,
+        out_shardings: Any,
+        static: frozenset[Any],
+        donated: frozenset[Any],
+    ) -> None:
+        functools.update_wrapper(self, fun)
+        self._fun = fun
+        self._options = options
+        self._in_shardings = in_shardings
+        self._out_shardings = out_shardings
+        self._static = static
+        self._donated = donated
+        self._programs: dict[Any, _Program] = {}
+        self._without_objects: set[Any] = set()
+
+    def __get__(self, obj: Any, objtype: Any = None) -> Any:
+        return self if obj is None else functools.partial(self, obj)
+
+    # --- a call -------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        numbers: list[int] = []
+        simple = not kwargs
+        for number, arg in enumerate(args):
+            role = _role(arg)
+            if role:
+                numbers.append(number)
+            elif role is None and not self._is_plain(number, arg):
+                simple = False
+        if not simple or (numbers and numbers[-1] in self._static):
+            return self._call_nested(args, kwargs)
+        roots = tuple([args[number] for number in numbers])
+        layout = joint_layout(roots) if roots else _EMPTY_LAYOUT
+        key = (layout.graphdef, *numbers)
+        program = self._programs.get(key)
+        if program is None:
+            homes = tuple(Home((number,)) for number in numbers)
+            program = self._programs[key] = self._program(layout, roots, homes, flat=tuple(numbers))
+        flat = list(args)
+        for number, values in zip(numbers, program.values(layout), strict=True):
+            flat[number] = values
+        changes, result = program.compiled(*flat)
+        return _published(roots, layout, changes, result)
+
+    def _call_nested(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call with objects anywhere in the arguments."""
+        roots, layout, program, flat, flat_kwargs = self._prepared(args, kwargs)
+        changes, result = program.compiled(*flat, **flat_kwargs)
+        return _published(roots, layout, changes, result)
+
+    def _is_plain(self, number: int, arg: Any) -> bool:
+        """Tell whether a pytree argument holds no objects."""
+        if number in self._static:
+            return True
+        treedef = jax.tree.structure(arg)
+        if treedef in self._without_objects:
+            return True
+        if any(map(is_object, jax.tree.leaves(arg, is_leaf=is_object))):
+            return False
+        self._without_objects.add(treedef)
+        return True
+
+    def _prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Sort the arguments of a call: return what the compiled function is called with."""
+        taken_args: list[Any] = []
+        taken_kwargs: dict[str, Any] = {}
+        roots: list[Any] = []
+        homes: list[Home] = []
+        for name, arg in (*enumerate(args), *kwargs.items()):
+            if name in self._static:
+                taken = arg
+            else:
+                taken, objects, paths = take_objects(arg, len(roots))
+                roots += objects
+                homes += [Home((name, *path)) for path in paths]
+            if isinstance(name, int):
+                taken_args.append(taken)
+            else:
+                taken_kwargs[name] = taken
+        layout = joint_layout(tuple(roots)) if roots else _EMPTY_LAYOUT
+        key = (layout.graphdef, tuple(homes), "nested")
+        program = self._programs.get(key)
+        if program is None:
+            program = self._program(layout, tuple(roots), tuple(homes), flat=None)
+            self._programs[key] = program
+        values = program.values(layout)
+        # the values of the roots in an argument stand beside it, so that it keeps its number
+        by_name: dict[Any, list[Any]] = {}
+        for home, of_root in zip(homes, values, strict=True):
+            by_name.setdefault(home[0], []).append(of_root)
+        flat = [
+            arg if number in self._static else (arg, by_name.get(number, []))
+            for number, arg in enumerate(taken_args)
+        ]
+        flat_kwargs = {
+            name: arg if name in self._static else (arg, by_name.get(name, []))
+            for name, arg in taken_kwargs.items()
+        }
+        return tuple(roots), layout, program, flat, flat_kwargs
+
+    # --- what is compiled ---------------------------------------------------------------------------
+
+    def _plan(self, homes: tuple[Home, ...]) -> Plan:
+        """Return a plan with a group for each root, or for each filter of its shardings."""
+        groups: list[Group] = []
+        for home in homes:
+            whole = home[0] in self._donated
+            for picks, sharding in filters_of(_at(self._in_shardings, home[0])):
+                groups.append(Group(Within(home, picks), sharding, whole=whole))
+        for picks, sharding in filters_of(_state_sharding(self._out_shardings)):
+            groups.append(Group(Within((), picks), sharding))
+        return Plan(tuple(groups), "nnx.jit")
+
+    def _program(
+        self, layout: Layout, roots: tuple[Any, ...], homes: tuple[Home, ...], flat: Any
+    ) -> _Program:
+        plan = self._plan(homes)
+        places = places_of(layout, roots, homes, plan)
+        structure = ObjectStructure(layout.graphdef, homes, places)
+        pure = Pure(self._fun, structure, plan)
+        run = _flat_run(pure, flat) if flat is not None else _nested_run(pure, homes, self._static)
+        functools.update_wrapper(run, self._fun)
+        # the wrapped function's own signature would be taken for that of the flat one
+        del run.__wrapped__
+        options = dict(self._options)
+        if self._in_shardings is not None:
+            options["in_shardings"] = self._in_specs(plan, homes, flat)
+        if self._in_shardings is not None or self._out_shardings is not None:
+            placements = [group.placement for group in plan.groups]
+            result = self._out_shardings
+            result = None if isinstance(result, StateSharding) else result
+            options["out_shardings"] = (Changes(tuple(placements), _Any()), result)
+        return _Program(jax.jit(run, **options), plan, places)
+
+    def _in_specs(self, plan: Plan, homes: tuple[Home, ...], flat: Any) -> Any:
+        shardings = self._in_shardings
+        if not isinstance(shardings, tuple | list):
+            return None if isinstance(shardings, StateSharding) else shardings
+        given = list(shardings)
+        for number, home in enumerate(homes):
+            ours = tuple(
+                group.placement
+                for group in plan.groups
+                if isinstance(group.picks, Within) and group.picks.home == home
+            )
+            if flat is not None:
+                given[home[0]] = ours
+            else:
+                given[home[0]] = (None, [ours])
+            del number
+        return tuple(None if isinstance(each, StateSharding) else each for each in given)
+
+    # --- what jax.jit offers besides calls ----------------------------------------------------------
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
+        _, _, program, flat, flat_kwargs = self._prepared(args, kwargs)
+        changes, result = program.compiled.eval_shape(*flat, **flat_kwargs)
+        return _described(changes, result)
+
+    def trace(self, *args: Any, **kwargs: Any) -> "Traced":
+        """Trace the function for these arguments."""
+        roots, layout, program, flat, flat_kwargs = self._prepared(args, kwargs)
+        return Traced(self, program.compiled.trace(*flat, **flat_kwargs))
+
+    def lower(self, *args: Any, **kwargs: Any) -> "Lowered":
+        """Lower the function for these arguments to what XLA compiles."""
+        return self.trace(*args, **kwargs).lower()
+
+    def __repr__(self) -> str:
+        return f"nnx.jit({self._fun!r})"
+
+
+class _Any:
+    """Equal to every description of changes, for a prefix of their treedef."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class _Stage:
+    """A stage between a function and its compiled form; all that JAX's own has can be asked."""
+
+    def __init__(self, owner: JitWrapped, stage: Any) -> None:
+        self._owner = owner
+        self._stage = stage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stage, name)
+
+
+class Traced(_Stage):
+    """A function traced for certain arguments."""
+
+    def lower(self, **options: Any) -> "Lowered":
+        """Lower it to what XLA compiles."""
+        return Lowered(self._owner, self._stage.lower(**options))
+
+
+class Lowered(_Stage):
+    """A function lowered for certain arguments."""
+
+    def compile(self, *args: Any, **kwargs: Any) -> "Compiled":
+        """Compile it."""
+        return Compiled(self._owner, self._stage.compile(*args, **kwargs))
+
+
+class Compiled(_Stage):
+    """A function compiled for certain arguments; it is called like the function itself."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        roots, layout, _, flat, flat_kwargs = self._owner._prepared(args, kwargs)
+        static = self._owner._static
+        flat = [arg for number, arg in enumerate(flat) if number not in static]
+        named = {name: arg for name, arg in flat_kwargs.items() if name not in static}
+        changes, result = self._stage(*flat, **named)
+        return _published(roots, layout, changes, result)
+
+
+# --- values in and out ----------------------------------------------------------------------------------
+
+
+_EMPTY_LAYOUT = Layout(())
+
+
+def _flat_run(pure: Pure, numbers: tuple[int, ...]) -> Any:
+    """Return the pure function in the form in which objects are arguments of their own."""
+
+    def run(*args: Any) -> Any:
+        arguments = list(args)
+        groups: list[Any] = []
+        for stand, number in enumerate(numbers):
+            groups.extend(args[number])
+            arguments[number] = Stand(stand)
+        groups += [[]] * (len(pure.plan.groups) - len(groups))
+        return pure(tuple(groups), (tuple(arguments), {}))
+
+    return run
+
+
+def _nested_run(pure: Pure, homes: tuple[Home, ...], static: frozenset[Any]) -> Any:
+    """Return the pure function in the form in which values stand beside each argument."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        beside: dict[Any, Any] = {}
+        plain: list[Any] = []
+        named: dict[str, Any] = {}
+        for name, arg in (*enumerate(args), *kwargs.items()):
+            rest = arg
+            if name not in static:
+                rest, values = arg
+                beside[name] = iter(values)
+            if isinstance(name, int):
+                plain.append(rest)
+            else:
+                named[name] = rest
+        groups: list[Any] = []
+        for home in homes:
+            groups.extend(next(beside[home[0]]))
+        groups += [[]] * (len(pure.plan.groups) - len(groups))
+        return pure(tuple(groups), (tuple(plain), named))
+
+    return run
+
+
+def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result: Any) -> Any:
+    """Set what a call changed; return its result."""
+    outcome: Any = changes.description
+    if outcome.graphdef is not None:
+        return crossing.publish(roots, layout, outcome, changes.groups, result)
+    quick = layout.notes.get(outcome)
+    if quick is None:
+        quick = layout.notes[outcome] = _quick_cells(layout, outcome)
+    level, by_group = quick
+    if level is not current_trace():
+        return crossing.publish(roots, layout, outcome, changes.groups, result)
+    for cells, values in zip(by_group, changes.groups, strict=True):
+        for cell, value in zip(cells, values, strict=True):
+            _set_raw(cell, value)
+    return result
+
+
+def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:
+    """Return the variables to set, by group, if nothing has to be checked at a certain level."""
+    cells = [[layout.cells[number] for number in numbers] for numbers in outcome.handed]
+    flat = [cell for group in cells for cell in group]
+    plain = all(isinstance(cell, Variable) and cell._lost is None for cell in flat)
+    levels = {id(cell._level): cell._level for cell in flat} if plain else {}
+    if not flat:
+        return current_trace(), cells
+    return (next(iter(levels.values())) if len(levels) == 1 else None), cells
+
+
+def _described(changes: Changes, result: Any) -> Any:
+    """Return an abstract result, with new objects in the places of all that stand in it."""
+    outcome: Any = changes.description
+    if outcome.graphdef is None:
+        return result
+    from linnet.nnx.graph import unflatten
+
+    values = {
+        number: value
+        for numbers, group in zip(outcome.handed, changes.groups, strict=True)
+        for number, value in zip(numbers, group, strict=True)
+    }
+    roots, _ = unflatten(
+        outcome.graphdef, [values.get(n) for n in range(outcome.graphdef.num_leaves)]
+    )
+    return put_objects(result, roots)
+
+
+def _at(shardings: Any, name: Any) -> Any:
+    if isinstance(shardings, tuple | list):
+        return shardings[name] if isinstance(name, int) else None
+    return shardings
+
+
+def _state_sharding(shardings: Any) -> Any:
+    return shardings if isinstance(shardings, StateSharding) else None
+
+
+# --- the decorator ----------------------------------------------------------------------------------------
+
+
+def jit(
+    fun: Any = _MISSING,
+    *,
+    in_shardings: Any = None,
+    out_shardings: Any = None,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    device: Any = None,
+    backend: str | None = None,
+    inline: bool = False,
+    graph: bool | None = None,
+    graph_updates: bool | None = None,
+) -> Any:
+    """Compile a function of objects, as ``jax.jit`` does one of arrays.
+
+    What the function does to the objects it is given, setting variables, replacing layers,
+    appending to lists, is done to the caller's objects when it returns. Objects that it returns are
+    the caller's own, if it was given them, or new ones.
+
+    Args:
+        fun: the function; its arguments may be modules, variables, arrays, and pytrees of these.
+        in_shardings: as for ``jax.jit``; the one of an object is for all its variables, or a
+            ``nnx.StateSharding``, that says it by filters.
+        out_shardings: as for ``jax.jit``.
+        static_argnums: as for ``jax.jit``.
+        static_argnames: as for ``jax.jit``.
+        donate_argnums: as for ``jax.jit``; the memory of all variables of an object is donated.
+        donate_argnames: as for ``jax.jit``.
+        keep_unused: as for ``jax.jit``.
+        device: as for ``jax.jit``.
+        backend: as for ``jax.jit``.
+        inline: as for ``jax.jit``.
+        graph: taken for Flax's sake.
+        graph_updates: taken for Flax's sake: updates come out in either case.
+
+    Returns:
+        The compiled function, with ``lower``, ``trace`` and ``eval_shape``; without ``fun``, a
+        decorator.
+
+    Raises:
+        TypeError: ``fun`` is a method of an object, which would be a constant in what is compiled.
+
+    Example:
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> counter = nnx.Dict(count=nnx.Variable(jnp.array(0)))
+    >>> @nnx.jit
+    ... def step(counter, x):
+    ...     counter.count[...] += 1
+    ...     return 2 * x
+    >>> print(step(counter, 3.0), counter.count[...])
+    6.0 1
+    """
+    del graph, graph_updates
+    if fun is _MISSING:
+        return functools.partial(
+            jit,
+            in_shardings=in_shardings,
+            out_shardings=out_shardings,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            donate_argnames=donate_argnames,
+            keep_unused=keep_unused,
+            device=device,
+            backend=backend,
+            inline=inline,
+        )
+    fun = unbound(fun, "jit")
+    if isinstance(fun, Pytree):
+        return jit_partial(type(fun).__call__, fun, in_shardings=in_shardings)
+    options: dict[str, Any] = {
+        "static_argnums": static_argnums,
+        "static_argnames": static_argnames,
+        "donate_argnums": donate_argnums,
+        "donate_argnames": donate_argnames,
+        "device": device,
+        "backend": backend,
+        "inline": inline,
+        "keep_unused": keep_unused,
+    }
+    options = {name: value for name, value in options.items() if value not in {None, False}}
+    return JitWrapped(
+        fun,
+        options,
+        in_shardings,
+        out_shardings,
+        _names(static_argnums, static_argnames, fun),
+        _names(donate_argnums, donate_argnames, fun),
+    )
+
+
+def _names(numbers: Any, names: Any, fun: Any) -> frozenset[Any]:
+    """Return the arguments that are meant by numbers and by names, under both."""
+    import inspect
+
+    chosen: set[Any] = set()
+    chosen.update([numbers] if isinstance(numbers, int) else numbers or ())
+    chosen.update([names] if isinstance(names, str) else names or ())
+    if not chosen:
+        return frozenset()
+    try:
+        parameters = list(inspect.signature(fun).parameters)
+    except (TypeError, ValueError):
+        return frozenset(chosen)
+    chosen = {n + len(parameters) if isinstance(n, int) and n < 0 else n for n in chosen}
+    by_number = {parameters[n] for n in chosen if isinstance(n, int) and n < len(parameters)}
+    by_name = {parameters.index(n) for n in chosen if isinstance(n, str) and n in parameters}
+    return frozenset(chosen | by_number | by_name)
+
+
+def unbound(fun: Any, transform: str) -> Any:
+    """Return a function that may be transformed.
+
+    Raises:
+        ValueError: it is a method of an object; it is a ``TypeError``, too.
+    """
+    owner = getattr(fun, "__self__", None)
+    if owner is not None and is_object(owner) and not isinstance(fun, JitWrapped):
+        from linnet.base import errors
+
+        raise errors.BoundMethodError(transform, type(owner).__name__, fun.__name__)
+    return fun
+
+
+def jit_partial(fun: Callable[..., Any], *partial_args: Any, **options: Any) -> Any:
+    """Compile a function with its first arguments bound.
+
+    Args:
+        fun: the function.
+        *partial_args: its first arguments: objects that every call is to use and update.
+        **options: as for :func:`jit`; numbers count from the first of all arguments.
+
+    Returns:
+        A function of the other arguments.
+    """
+    compiled = fun if isinstance(fun, JitWrapped) else jit(fun, **options)
+    return functools.partial(compiled, *partial_args)
+
+
+def cached_partial(
+    f: Callable[..., Any],
+    *cached_args: Any,
+    graph: bool | None = None,
+    graph_updates: bool | None = None,
+) -> Callable[..., Any]:
+    """Bind the first arguments of a compiled function.
+
+    The structure of objects is remembered in any case, so this is just
+    ``functools.partial(f, *cached_args)``.
+
+    Args:
+        f: what :func:`jit` returned.
+        *cached_args: its first arguments.
+        graph: taken for Flax's sake.
+        graph_updates: taken for Flax's sake.
+    """
+    del graph, graph_updates
+    return functools.partial(f, *cached_args)
+
+
+__all__ = ["Compiled", "JitWrapped", "Lowered", "Traced", "cached_partial", "jit", "jit_partial"]
