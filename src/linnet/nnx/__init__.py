@@ -100,6 +100,12 @@ from linnet.nnx.state import (
     to_flat_state,
     to_pure_dict,
 )
+from linnet.nnx.transforms.autodiff import DiffState, grad, remat, value_and_grad
+from linnet.nnx.transforms.iteration import Carry, scan, vmap
+from linnet.nnx.transforms.jit import cached_partial, jit, jit_partial
+from linnet.nnx.transforms.modes import set_graph_mode, set_graph_updates
+from linnet.nnx.transforms.placing import StateAxes, StateSharding
+from linnet.nnx.transforms.shapes import eval_shape
 from linnet.nnx.variables import Variable, VariableMetadata
 from linnet.state.filters import (
     All,

@@ -68,14 +68,26 @@ class BoundMethodError(LinnetError, TypeError, ValueError):
         )
 
 
-class UncarriedUpdateError(LinnetError, ValueError):
+class UncarriedUpdateWarning(LinnetWarning):
     """A variable was updated in a transformation that hands it in, but not out."""
 
-    def __init__(self, transform: str, name: str, kind: str, placement: Any) -> None:
+    def __init__(self, transform: str, name: str, kind: str) -> None:
         super().__init__(
-            f"{name} ({kind}) was updated inside {transform}, where it crosses with {placement!r}: "
-            "it is handed in and not out, and the update would be lost. Let it cross in a way that "
-            "carries it out (an axis, or nnx.Carry in a scan), or do not update it there."
+            f"{name} ({kind}) was updated inside {transform}, which hands it to every step and "
+            "takes nothing out: the update is lost. Let it cross in a way that carries it out, "
+            f"nnx.StateAxes({{nnx.{kind}: nnx.Carry, ...: None}}), or do not update it there."
+        )
+
+
+class MappedUpdateError(LinnetError, ValueError):
+    """A variable that is the same for all instances was set to a value that is not."""
+
+    def __init__(self, transform: str, name: str, kind: str) -> None:
+        super().__init__(
+            f"{name} ({kind}) is not mapped by {transform}, it is the same for all instances, but "
+            "was set to a value that differs between them. Give it an axis, "
+            f"nnx.StateAxes({{nnx.{kind}: 0, ...: None}}), or reduce the value over the instances, "
+            "with axis_name= and jax.lax.pmean for example."
         )
 
 
@@ -111,9 +123,10 @@ __all__ = [
     "BoundMethodError",
     "ConflictingPlacementError",
     "LostUpdateWarning",
+    "MappedUpdateError",
     "StateMismatchError",
     "TraceContextError",
-    "UncarriedUpdateError",
+    "UncarriedUpdateWarning",
     "UnplacedVariableError",
     "VariableReplacedWarning",
 ]

@@ -17,13 +17,14 @@ A path, here, begins with the *home* of the root: where in the arguments, or in 
 """
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 from linnet.base import errors
-from linnet.base.jaxcompat import current_trace
+from linnet.base.jaxcompat import current_trace, is_mapped
 from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
 from linnet.nnx import levels
 from linnet.nnx.attributes import nature
@@ -46,6 +47,7 @@ from linnet.nnx.graph import (
 )
 from linnet.nnx.layout import Layout, joint_layout
 from linnet.nnx.pytree import Pytree, blank, put
+from linnet.nnx.rngs import RngState
 from linnet.nnx.variables import Variable
 from linnet.state.filters import Predicate
 
@@ -92,23 +94,34 @@ def is_object(value: Any) -> bool:
     return isinstance(value, Pytree | Variable)
 
 
-def take_objects(tree: Any, first: int = 0) -> tuple[Any, list[Any], list[tuple[Any, ...]]]:
+def take_objects(
+    tree: Any, first: int = 0, known: dict[int, int] | None = None
+) -> tuple[Any, list[Any], list[tuple[Any, ...]]]:
     """Take the objects out of a pytree.
 
+    Args:
+        tree: the pytree.
+        first: the number of the first one.
+        known: identity → number of objects that have a number already.
+
     Returns:
-        The tree with stands in their places, numbered from ``first``; the objects; their paths.
+        The tree with stands in the places of the objects; the objects with new numbers; the paths
+        of these.
     """
+    known = known or {}
     leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_object)
     objects: list[Any] = []
     paths: list[tuple[Any, ...]] = []
     rest: list[Any] = []
     for path, leaf in leaves:
-        if is_object(leaf):
+        if not is_object(leaf):
+            rest.append(leaf)
+        elif id(leaf) in known:
+            rest.append(Stand(known[id(leaf)]))
+        else:
             rest.append(Stand(first + len(objects)))
             objects.append(leaf)
             paths.append(tuple(map(key_of, path)))
-        else:
-            rest.append(leaf)
     return jax.tree.unflatten(treedef, rest), objects, paths
 
 
@@ -138,13 +151,13 @@ class Outcome:
         handed: for each group the numbers of the cells whose values come out.
         graphdef: the structure after the call; ``None`` if it is what it was.
         origins: for each object and variable of that structure, which one before it was, or -1.
-        roots: how many roots the arguments had; the others are in the result.
+        returns_objects: whether objects stand in the result.
     """
 
     handed: tuple[tuple[int, ...], ...]
     graphdef: GraphDef[Any] | None = None
     origins: tuple[int, ...] = ()
-    roots: int = 0
+    returns_objects: bool = False
 
 
 class ObjectStore:
@@ -264,7 +277,8 @@ class ObjectInside:
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """Walk the graph again; return what is other than it was."""
         before = {id(member): index for index, member in self.members.items()}
-        freed, more, paths = take_objects(result, len(self.roots))
+        numbers = {id(root): number for number, root in reversed([*enumerate(self.roots)])}
+        freed, more, paths = take_objects(result, len(self.roots), numbers)
         homes = (*self.structure.homes, *(Home((RESULT, *path)) for path in paths))
         all_roots = (*self.roots, *more)
         graphdef, seen = walk(all_roots)
@@ -288,15 +302,18 @@ class ObjectInside:
             group = self.plan.groups[place]
             if value is old and not group.whole:
                 continue
-            if value is not old and not group.leaves:
-                self._refuse_change(seen.paths[number], homes, cell, group)
+            if not group.leaves:
+                self._warn_of_loss(seen.paths[number], homes, cell)
+                continue
+            if value is not old and group.placement is None:
+                self._check_same_everywhere(seen.paths[number], homes, cell, value)
             handed[place].append(number)
             values[place].append(value)
         outcome = Outcome(
             tuple(map(tuple, handed)),
             None if same else graphdef,
             () if same else origins,
-            len(self.roots),
+            any(map(_is_stand, jax.tree.leaves(freed, is_leaf=_is_stand))),
         )
         for cell in seen.cells:
             if isinstance(cell, Variable):
@@ -337,15 +354,26 @@ class ObjectInside:
             if isinstance(cell, Variable) and _changes_axis(group):
                 cell.add_axis(group.placement, group.axis_name)
 
-    def _refuse_change(
-        self, path: Path, homes: tuple[Home, ...], cell: Any, group: Group
+    def _warn_of_loss(self, path: Path, homes: tuple[Home, ...], cell: Any) -> None:
+        """Warn of an update that is not handed out; streams are read from, on purpose, like that."""
+        if not isinstance(cell, RngState):
+            name = errors.path_text((homes[path[0]], *path[1:]))
+            warnings.warn(
+                errors.UncarriedUpdateWarning(self.plan.transform, name, type(cell).__name__),
+                stacklevel=2,
+            )
+
+    def _check_same_everywhere(
+        self, path: Path, homes: tuple[Home, ...], cell: Any, value: Any
     ) -> None:
-        raise errors.UncarriedUpdateError(
-            self.plan.transform,
-            errors.path_text((homes[path[0]], *path[1:])),
-            type(cell).__name__,
-            group.placement,
-        )
+        """Check that what is not mapped was not set to something that is.
+
+        Raises:
+            MappedUpdateError: it was.
+        """
+        if any(is_mapped(leaf) for leaf in jax.tree.leaves(value)):
+            name = errors.path_text((homes[path[0]], *path[1:]))
+            raise errors.MappedUpdateError(self.plan.transform, name, type(cell).__name__)
 
 
 _ABSENT: Any = object()
@@ -362,6 +390,35 @@ def cell_definitions(definition: Any) -> Iterator[Any]:
     elif isinstance(definition, ObjectDef | ContainerDef | PytreeDef):
         for child in definition.children:
             yield from cell_definitions(child)
+
+
+def abstract_result(
+    structure: ObjectStructure, entered: Groups, changes: Changes, result: Any
+) -> Any:
+    """Return a result with new objects, of whatever values came in and out, in its stands."""
+    outcome: Any = changes.description
+    sources = [iter(group) for group in entered]
+    before = [next(sources[place]) for place in structure.places]
+    values: list[Any] = before
+    if outcome.graphdef is not None:
+        values = [_ABSENT] * outcome.graphdef.num_leaves
+        known = dict(
+            zip(
+                [_index(d) for d in cell_definitions(structure.graphdef.root)], before, strict=True
+            )
+        )
+        for number, definition in enumerate(cell_definitions(outcome.graphdef.root)):
+            index = _index(definition)
+            values[number] = known.get(-1 if index is None else outcome.origins[index])
+    for numbers, group in zip(outcome.handed, changes.groups, strict=True):
+        for number, value in zip(numbers, group, strict=True):
+            values[number] = value
+    roots, _ = unflatten(outcome.graphdef or structure.graphdef, values)
+    return put_objects(result, roots) if outcome.returns_objects else result
+
+
+def _index(definition: Any) -> int | None:
+    return definition.index if isinstance(definition, VariableDef) else None
 
 
 # --- publish ------------------------------------------------------------------------------------------
@@ -383,7 +440,7 @@ def publish(
                     cell.set_raw_value(value)
                 else:
                     cell.set(value)
-        return result
+        return put_objects(result, roots) if outcome.returns_objects else result
     values = {
         number: value
         for numbers, group in zip(outcome.handed, groups, strict=True)
@@ -504,6 +561,7 @@ __all__ = [
     "Slot",
     "Stand",
     "Within",
+    "abstract_result",
     "home_of",
     "is_object",
     "places_of",

@@ -266,9 +266,12 @@ class JitWrapped:
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
-        _, _, program, flat, flat_kwargs = self._prepared(args, kwargs)
-        changes, result = program.compiled.eval_shape(*flat, **flat_kwargs)
-        return _described(changes, result)
+        from linnet.nnx.transforms.shapes import eval_shape
+
+        static = {n: arg for n, arg in enumerate(args) if n in self._static}
+        fun = with_static(self._fun, static)
+        rest = [arg for n, arg in enumerate(args) if n not in static]
+        return eval_shape(fun, *rest, **kwargs)
 
     def trace(self, *args: Any, **kwargs: Any) -> "Traced":
         """Trace the function for these arguments."""
@@ -392,7 +395,7 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
     for cells, values in zip(by_group, changes.groups, strict=True):
         for cell, value in zip(cells, values, strict=True):
             _set_raw(cell, value)
-    return result
+    return put_objects(result, roots) if outcome.returns_objects else result
 
 
 def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:
@@ -404,24 +407,6 @@ def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:
     if not flat:
         return current_trace(), cells
     return (next(iter(levels.values())) if len(levels) == 1 else None), cells
-
-
-def _described(changes: Changes, result: Any) -> Any:
-    """Return an abstract result, with new objects in the places of all that stand in it."""
-    outcome: Any = changes.description
-    if outcome.graphdef is None:
-        return result
-    from linnet.nnx.graph import unflatten
-
-    values = {
-        number: value
-        for numbers, group in zip(outcome.handed, changes.groups, strict=True)
-        for number, value in zip(numbers, group, strict=True)
-    }
-    roots, _ = unflatten(
-        outcome.graphdef, [values.get(n) for n in range(outcome.graphdef.num_leaves)]
-    )
-    return put_objects(result, roots)
 
 
 def _at(shardings: Any, name: Any) -> Any:
@@ -530,6 +515,21 @@ def jit(
         _names(static_argnums, static_argnames, fun),
         _names(donate_argnums, donate_argnames, fun),
     )
+
+
+def with_static(fun: Callable[..., Any], static: dict[int, Any]) -> Callable[..., Any]:
+    """Return a function of the other arguments, with those at some places bound."""
+    if not static:
+        return fun
+
+    @functools.wraps(fun)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        rest = iter(args)
+        count = len(args) + len(static)
+        full = [static[n] if n in static else next(rest) for n in range(count)]
+        return fun(*full, **kwargs)
+
+    return bound
 
 
 def _names(numbers: Any, names: Any, fun: Any) -> frozenset[Any]:

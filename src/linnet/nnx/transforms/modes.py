@@ -1,0 +1,63 @@
+"""Modes: whether transformations carry changes of structure out of a function.
+
+By default they do. Programs that are written for the other mode of Flax, in which only values cross
+and gradients have the form of the arguments, say ``graph_updates=False``, for a call or for all.
+"""
+
+from typing import Any
+
+from linnet.base.config import bool_flag, config
+
+flax_graph_mode = bool_flag(
+    "nnx_graph_mode",
+    default=True,
+    help="whether functions of NNX see models as graphs, in which parts may be shared",
+)
+flax_graph_updates = bool_flag(
+    "nnx_graph_updates",
+    default=True,
+    help="whether transformations of NNX carry changes of structure out",
+)
+
+
+class _Setting:
+    """Sets a flag: for good, or for a ``with`` block."""
+
+    _flag: str
+
+    def __init__(self, value: Any, /) -> None:
+        self._before = getattr(config, self._flag)
+        config.update(self._flag, value)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: Any) -> None:
+        config.update(self._flag, self._before)
+
+    @classmethod
+    def current_value(cls) -> bool:
+        """Return the present value."""
+        return getattr(config, cls._flag)
+
+
+class set_graph_mode(_Setting):  # noqa: N801 - Flax's name
+    """Set whether models are graphs, as a statement or in a ``with`` block."""
+
+    _flag = "nnx_graph_mode"
+
+
+class set_graph_updates(_Setting):  # noqa: N801 - Flax's name
+    """Set whether changes of structure come out of transformations."""
+
+    _flag = "nnx_graph_updates"
+
+
+def hands_structure_out(graph: bool | None, graph_updates: bool | None) -> bool:
+    """Tell which mode a call is in, by its own arguments and the flags."""
+    graph = config.nnx_graph_mode if graph is None else graph
+    updates = config.nnx_graph_updates if graph_updates is None else graph_updates
+    return bool(graph and updates)
+
+
+__all__ = ["hands_structure_out", "set_graph_mode", "set_graph_updates"]
