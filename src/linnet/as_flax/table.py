@@ -32,6 +32,7 @@ MODULES = {
     "flax.linen.spmd": "linnet.linen.spmd",
     "flax.linen.stochastic": "linnet.linen.stochastic",
     "flax.linen.summary": "linnet.linen.summary",
+    "flax.linen.transforms": "linnet.linen.transforms",
     "flax.serialization": "linnet.tree.serialization",
     "flax.struct": "linnet.tree.struct",
     "flax.traceback_util": "linnet.base.traceback",

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 from jax._src import core, source_info_util, traceback_util
-from jax._src.interpreters import ad
+from jax._src.interpreters import ad, batching, partial_eval
 
 
 def register_exclusion(path: str) -> None:
@@ -68,22 +68,11 @@ def evaluate_known(closed_jaxpr: Any, unknown: int) -> list[Any]:
         ``jax.ShapeDtypeStruct``.
     """
     jaxpr = closed_jaxpr.jaxpr
-    tainted = set(jaxpr.invars[:unknown])
-    for eqn in jaxpr.eqns:
-        if any(isinstance(v, core.Var) and v in tainted for v in eqn.invars):
-            tainted.update(eqn.outvars)
-    known = [not (isinstance(v, core.Var) and v in tainted) for v in jaxpr.outvars]
-    wanted = {
-        v for v, ok in zip(jaxpr.outvars, known, strict=True) if ok and isinstance(v, core.Var)
-    }
-    needed: list[Any] = []
-    for eqn in reversed(jaxpr.eqns):
-        if wanted.intersection(eqn.outvars):
-            needed.append(eqn)
-            wanted.update(v for v in eqn.invars if isinstance(v, core.Var))
-    outvars = [v for v, ok in zip(jaxpr.outvars, known, strict=True) if ok]
-    info = jaxpr.debug_info._replace(arg_names=(), result_paths=("",) * len(outvars))
-    part = jaxpr.replace(eqns=needed[::-1], invars=[], outvars=outvars, debug_info=info)
+    known = _known_outputs(jaxpr, unknown)
+    # this also takes unknown inputs out of inner jaxprs, those of ``jax.jit`` and ``jax.lax.scan``
+    part, _ = partial_eval.dce_jaxpr(jaxpr, known, instantiate=False)
+    info = part.debug_info._replace(arg_names=(), result_paths=("",) * len(part.outvars))
+    part = part.replace(invars=[], debug_info=info)
     values = iter(core.eval_jaxpr(part, closed_jaxpr.consts))
     return [
         next(values) if ok else jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype)
@@ -91,6 +80,27 @@ def evaluate_known(closed_jaxpr: Any, unknown: int) -> list[Any]:
     ]
 
 
+def _known_outputs(jaxpr: Any, unknown: int) -> list[bool]:
+    """Tells of each output whether it depends on none of the leading inputs."""
+    tainted = set(jaxpr.invars[:unknown])
+    for eqn in jaxpr.eqns:
+        if any(isinstance(v, core.Var) and v in tainted for v in eqn.invars):
+            tainted.update(eqn.outvars)
+    known = [not (isinstance(v, core.Var) and v in tainted) for v in jaxpr.outvars]
+    doubtful = [place for place, ok in enumerate(known) if not ok]
+    for place in doubtful:
+        # an equation may hold a jaxpr of its own, of whose outputs only some depend on its inputs
+        alone = [other == place for other in range(len(known))]
+        used = partial_eval.dce_jaxpr(jaxpr, alone, instantiate=False)[1]
+        known[place] = not any(used[:unknown])
+    return known
+
+
 def differentiating_trace(value: Any) -> Any:
     """Returns the trace of ``jax.grad`` and its kin that a value belongs to, if there is one."""
     return value._trace if isinstance(value, ad.LinearizeTracer | ad.JVPTracer) else None
+
+
+def is_mapped(value: Any) -> bool:
+    """Says whether a value differs between the instances of the ``jax.vmap`` that is running."""
+    return isinstance(value, batching.BatchTracer) and value._trace is current_trace()

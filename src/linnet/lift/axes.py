@@ -7,7 +7,9 @@ come out of it.
 """
 
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar, final
+from typing import Any, Generic, TypeAlias, TypeVar, final
+
+import jax
 
 from linnet.base.typing import Axis
 
@@ -45,3 +47,23 @@ class Out(Generic[T]):
 ScanAxis: TypeAlias = int
 InOutAxis: TypeAlias = Axis | In[Axis] | Out[Axis]
 InOutScanAxis: TypeAlias = ScanAxis | In[ScanAxis] | Out[ScanAxis]
+
+
+def spread(axes: Any, tree: Any) -> list[Any]:
+    """Return the axis of each leaf of a tree.
+
+    Args:
+        axes: axes, a prefix of the tree; None counts as one.
+        tree: the tree.
+
+    >>> spread((0, None), ("a", {"b": "c", "d": "e"}))
+    [0, None, None]
+    """
+    # None is a tree without leaves; wrapped it is a leaf
+    marked = jax.tree.map(_Marked, axes, is_leaf=lambda axis: axis is None)
+    return [mark.axis for mark in jax.tree.leaves(jax.tree.broadcast(marked, tree))]
+
+
+@dataclass(frozen=True)
+class _Marked:
+    axis: Any

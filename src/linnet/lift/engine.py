@@ -55,12 +55,17 @@ class Group:
         placement: how they cross; its meaning is the transformation's.
         enters: whether their values are handed in.
         leaves: whether what becomes of them is handed out.
+        whole: whether all of them are handed out, in the form in which they came in, and not only
+            those that changed; a loop needs it of what it carries.
+        axis_name: what the metadata of variables calls the axis that a placement takes off them.
     """
 
     picks: Predicate
     placement: Any = None
     enters: bool = True
     leaves: bool = True
+    whole: bool = False
+    axis_name: Any = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,8 @@
 ``import linnet.linen as nn``. A module describes a network; ``init`` makes its variables and
 ``apply`` computes with them.
 
-What only some programs need, tables and logical axes, is loaded when it is first asked for.
+What only some programs need, lifted transformations, tables and logical axes, is loaded when it is
+first asked for.
 """
 
 import importlib
@@ -99,7 +100,8 @@ from linnet.state.partitioning import (
 from linnet.tree.frozen_dict import FrozenDict
 
 if TYPE_CHECKING:
-    from linnet.linen import spmd, summary
+    from linnet.linen import spmd, summary, transforms
+    from linnet.linen.lifted import checkpoint, grad, jit, remat, scan, value_and_grad, vmap
     from linnet.linen.spmd import (
         LogicallyPartitioned,
         get_logical_axis_rules,
@@ -115,6 +117,14 @@ if TYPE_CHECKING:
 
 # name → the module that has it; a module's own name leads to the module itself
 _ON_DEMAND = {
+    "transforms": "linnet.linen.transforms",
+    "checkpoint": "linnet.linen.lifted",
+    "grad": "linnet.linen.lifted",
+    "jit": "linnet.linen.lifted",
+    "remat": "linnet.linen.lifted",
+    "scan": "linnet.linen.lifted",
+    "value_and_grad": "linnet.linen.lifted",
+    "vmap": "linnet.linen.lifted",
     "spmd": "linnet.linen.spmd",
     "summary": "linnet.linen.summary",
     "tabulate": "linnet.linen.summary",
@@ -161,6 +171,7 @@ __all__ = [
     "avg_pool",
     "broadcast",
     "celu",
+    "checkpoint",
     "combinators",
     "combine_masks",
     "compact",
@@ -176,6 +187,7 @@ __all__ = [
     "get_partition_spec",
     "get_sharding",
     "glu",
+    "grad",
     "hard_sigmoid",
     "hard_silu",
     "hard_swish",
@@ -184,6 +196,7 @@ __all__ = [
     "init_with_output",
     "initializers",
     "intercept_methods",
+    "jit",
     "leaky_relu",
     "linear",
     "log_sigmoid",
@@ -211,6 +224,8 @@ __all__ = [
     "pooling",
     "relu",
     "relu6",
+    "remat",
+    "scan",
     "selu",
     "set_logical_axis_rules",
     "share_scope",
@@ -226,7 +241,10 @@ __all__ = [
     "swish",
     "tabulate",
     "tanh",
+    "transforms",
     "unbox",
+    "value_and_grad",
+    "vmap",
     "with_logical_constraint",
     "with_logical_partitioning",
     "with_partitioning",

@@ -193,7 +193,7 @@ def wrap_method(name: str, fun: Callable[..., Any]) -> Callable[..., Any]:
                 _end_compact(self)
 
     wrapped = _in_setup(method) if is_setup else method
-    setattr(wrapped, _WRAPPED, True)
+    mark_wrapped(wrapped)
     return wrapped
 
 
@@ -210,6 +210,11 @@ def _in_setup(setup: Callable[..., Any]) -> Callable[..., Any]:
             state.in_setup = running
 
     return method
+
+
+def mark_wrapped(fun: Any) -> None:
+    """Have a function stay as it is when it becomes a method of a module class."""
+    setattr(fun, _WRAPPED, True)
 
 
 def is_wrapped(fun: Any) -> bool:

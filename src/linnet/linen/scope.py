@@ -20,7 +20,7 @@ Three invariants:
   outside, traces the call with abstract inputs, and finds the variables made with real values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -109,6 +109,7 @@ class Store:
         scopes = [self.root]
         while scopes:
             scope = scopes.pop()
+            scope.keys = {}
             scope._read.clear()
             scopes.extend(scope._children.values())
 
@@ -132,6 +133,7 @@ class Scope:
         "counts",
         "declared_by",
         "drawn_at",
+        "keys",
         "name",
         "names",
         "owner",
@@ -147,6 +149,8 @@ class Scope:
         self.path: tuple[str, ...] = () if parent is None else (*parent.path, name)
         # the path that keys are folded from: the first one, where `share_scope` has moved a module
         self.drawn_at: tuple[str, ...] = () if parent is None else (*parent.drawn_at, name)
+        # stream → base key; a lifted transformation may give a part of the model keys of its own
+        self.keys: Mapping[str, PRNGKey] = store.keys if parent is None else parent.keys
         self.owner: str | None = None
         self.counts: dict[str, int] = {}
         # name → the collections that use it, None standing for a submodule
@@ -171,11 +175,19 @@ class Scope:
         return child
 
     def at(self, path: tuple[str, ...]) -> "Scope":
-        """Return the scope at a path below this one."""
+        """Return the scope at a path below this one, as it is."""
         scope = self
         for name in path:
-            scope = scope.push(name)
+            scope = scope._children.get(name) or scope.push(name)
         return scope
+
+    def counts_below(self) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
+        """List how many keys were drawn at this path and further down, by path from here."""
+        found: list[tuple[tuple[str, ...], Scope]] = [((), self)]
+        for path, scope in found:  # which grows while it is read
+            if scope.counts:
+                yield path, scope.counts
+            found += [((*path, name), child) for name, child in scope._children.items()]
 
     @property
     def root(self) -> "Scope":
@@ -297,7 +309,7 @@ class Scope:
 
     def has_rng(self, name: str) -> bool:
         """Tell whether a key was passed for a stream."""
-        return name in self.store.keys
+        return name in self.keys
 
     def make_rng(self, name: str = "params") -> PRNGKey:
         """Draw the next key of a stream at this path.
@@ -310,7 +322,7 @@ class Scope:
             return key.draw()
 
     def _next_key(self, name: str) -> DeferredKey:
-        keys = self.store.keys
+        keys = self.keys
         self.check_open()
         stream = name if name in keys else "params"
         if stream not in keys:

@@ -63,7 +63,7 @@ class ModuleStructure:
         if isinstance(parent, ModuleStructure):
             _join(self, parent)
         elif isinstance(parent, Scope):
-            _bind(self, parent)
+            bind(self, parent)
         else:
             raise ValueError(
                 f"parent of {type(self).__name__} must be a module, a scope or None, but is "
@@ -132,7 +132,7 @@ class ModuleStructure:
             def unbound(value: Any, fields: dict[str, Any]) -> Any:
                 return type(value)(**fields, name=None if _reset_names else value.name, parent=None)
 
-            fields = {name: _copied(value, unbound, memo) for name, value in fields.items()}
+            fields = {name: copied(value, unbound, memo) for name, value in fields.items()}
         fields |= {"name": self.name, **updates, "parent": parent}
         return type(self)(**fields)
 
@@ -176,7 +176,7 @@ def _register(child: ModuleStructure, parent: ModuleStructure) -> None:
     name = str(child.name)
     reserve(parent, name, None, "submodule")
     parent._state.children[name] = child
-    _bind(child, parent.scope.push(name))
+    bind(child, parent.scope.push(name))
 
 
 def reserve(module: ModuleStructure, name: str, col: str | None, what: str) -> None:
@@ -204,7 +204,7 @@ def reserve(module: ModuleStructure, name: str, col: str | None, what: str) -> N
         state.reserved.append((name, col))
 
 
-def _bind(module: ModuleStructure, scope: Scope) -> None:
+def bind(module: ModuleStructure, scope: Scope) -> None:
     """Give a module its scope, and a place to the modules in its fields."""
     fields = module.__dict__
     fields["scope"] = scope
@@ -238,10 +238,10 @@ def transplant(module: M, store: Store) -> M:
         if value.scope is None:
             return value
         copy = type(value)(**fields, name=value.name, parent=None)
-        _bind(copy, store.root.at(value.scope.path))
+        bind(copy, store.root.at(value.scope.path))
         return copy
 
-    return _copied(module, settle, {})
+    return copied(module, settle, {})
 
 
 def share_scope(module: ModuleStructure, other: ModuleStructure, /) -> None:
@@ -388,33 +388,39 @@ def _key_text(key: Any) -> str:
     return str(key)
 
 
-def _copied(value: Any, settle: Any, memo: dict[int, Any]) -> Any:
+def copied(value: Any, settle: Any, memo: dict[int, Any]) -> Any:
     """Copy a value with the modules in it, at any depth; one that stands twice is copied once.
 
     Args:
         value: a module, a container of modules, or anything else.
-        settle: makes the copy of a module, given the copies of its fields.
+        settle: makes what stands for a module in the copy, given the copies of its fields.
         memo: the copies made so far, by the identity of the original.
     """
     if not isinstance(value, ModuleStructure):
-        return _map_modules(lambda inner: _copied(inner, settle, memo), value)
+        return map_modules(lambda inner: copied(inner, settle, memo), value)
     if id(value) not in memo:
         names = value._facts.init_fields
-        fields = {name: _copied(getattr(value, name), settle, memo) for name in names}
+        fields = {name: copied(getattr(value, name), settle, memo) for name in names}
         memo[id(value)] = settle(value, fields)
     return memo[id(value)]
 
 
-def _map_modules(fn: Any, value: Any) -> Any:
-    """Map the modules in a container; what is no container, or holds none, is returned as it is."""
+def map_modules(fn: Any, value: Any, kind: type = ModuleStructure) -> Any:
+    """Map the modules in a container; what is no container, or holds none, is returned as it is.
+
+    Args:
+        fn: what to put in the place of a module.
+        value: a module, a container or anything else.
+        kind: what counts as a module.
+    """
     if type(value) in _PLAIN:
         return value
     leaves, treedef = jax.tree.flatten(
-        value, is_leaf=lambda node: isinstance(node, ModuleStructure) or node is None
+        value, is_leaf=lambda node: isinstance(node, kind) or node is None
     )
-    if not any(isinstance(leaf, ModuleStructure) for leaf in leaves):
+    if not any(isinstance(leaf, kind) for leaf in leaves):
         return value
-    mapped = [fn(leaf) if isinstance(leaf, ModuleStructure) else leaf for leaf in leaves]
+    mapped = [fn(leaf) if isinstance(leaf, kind) else leaf for leaf in leaves]
     return jax.tree.unflatten(treedef, mapped)
 
 

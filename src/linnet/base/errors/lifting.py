@@ -1,0 +1,163 @@
+"""Errors of functions and classes that are transformed: what they are, and how they are called."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from linnet.base.errors.words import LinnetError, listing, short
+
+
+class TransformTargetError(LinnetError, TypeError):
+    """A transformation was applied to what it cannot transform."""
+
+    def __init__(self, target: Any, transform: str = "", module_class: str = "") -> None:
+        name = f"nn.{transform}" if transform else "A transformation"
+        write = f"nn.{transform or 'jit'}"
+        if module_class:
+            why = f"{module_class}(...), which is a module, an object of a module class"
+            cure = (
+                f"Transform the class and then make an object of it, "
+                f"`{write}({module_class})(...)`, or transform a function of the module, "
+                f"`{write}(lambda module, x: module(x))(module, x)`."
+            )
+        else:
+            why = f"{short(target)} ({type(target).__name__})"
+            cure = (
+                f"Apply it to a class, `{write}(nn.Dense)(features=3)`, to a method where it is "
+                f"defined, `@{write}` above `def __call__(self, x)`, or to a function whose first "
+                f"argument is a module, `{write}(lambda module, x: ...)(module, x)`."
+            )
+        super().__init__(f"{name} was applied to {why}. {cure}")
+
+
+class TransformedMethodReturnValueError(LinnetError):
+    """A transformed function returned a module or a variable."""
+
+    def __init__(self, value: Any) -> None:
+        kind = type(value).__name__
+        super().__init__(
+            f"A transformed function returned a {kind}, which belongs to the inside of the "
+            "transformation and is of no use outside: only values come out. Return what it "
+            "computes, `module(x)` or `variable.value`, and create the module outside, passing it "
+            "to the function as an argument."
+        )
+
+
+class LiftedArgumentError(LinnetError, TypeError):
+    """A transformed function was called without a bound module."""
+
+    def __init__(self, transform: str, function: str, given: str) -> None:
+        super().__init__(
+            f"nn.{transform}({function}) was called with {given} as its first argument, where a "
+            "bound module is expected: the transformation carries the variables of that module. "
+            f"Call it inside a method as `nn.{transform}({function})(self, ...)`; from outside, "
+            f"through apply: `model.apply(variables, ..., method=...)`."
+        )
+
+
+class UnboundTransformedError(LinnetError, AttributeError):
+    """A module of a transformed class was called without variables."""
+
+    def __init__(self, cls: str, method: str, transform: str) -> None:
+        call = "" if method == "__call__" else f", method={method!r}"
+        super().__init__(
+            f"{cls}.{method} was called on a module that is not bound: it has no variables that "
+            f"nn.{transform} could carry. Write `variables = module.init(key, ...{call})` and "
+            f"`module.apply(variables, ...{call})`, or create the module inside a method of "
+            "another one."
+        )
+
+
+class AxisSizeError(LinnetError, ValueError):
+    """What a transformation maps along one axis has different sizes there, or none."""
+
+    def __init__(self, transform: str, sizes: Sequence[tuple[str, int]], option: str) -> None:
+        if not sizes:
+            super().__init__(
+                f"{transform} maps nothing that has an axis, so its size has to be said: neither "
+                "an argument nor a variable is mapped. The size should be specified manually, "
+                f"`{option}=...`."
+            )
+            return
+        counted: dict[int, list[str]] = {}
+        for what, size in sizes:
+            counted.setdefault(size, []).append(what)
+        told = "; ".join(
+            f"{size} in {', '.join(names[:4])}{' and others' if len(names) > 4 else ''}"
+            for size, names in counted.items()
+        )
+        super().__init__(
+            f"{transform} maps along one axis, but the sizes of that axis differ: {told}. Pass "
+            "arguments of one size, with the axis that in_axes names, and variables made for that "
+            "size."
+        )
+
+
+class CarryStructureError(LinnetError, TypeError):
+    """The carry that a loop body returns is not like the one that it was given."""
+
+    def __init__(self, transform: str, differences: Sequence[str]) -> None:
+        super().__init__(
+            f"The body of {transform} returned a carry unlike the one it was given, and a loop "
+            f"can only carry values that keep their structure, shapes and dtypes:\n  "
+            + "\n  ".join(differences)
+            + "\nReturn a carry like the first one, or begin with one like the result, for "
+            "instance with `.astype` or `jnp.broadcast_to`. A variable that is carried has to "
+            "exist before the loop: declare it outside, or place its collection along an axis."
+        )
+
+
+class ScanResultError(LinnetError, TypeError):
+    """The body of a scan did not return a carry and an output."""
+
+    def __init__(self, transform: str, given: str) -> None:
+        super().__init__(
+            f"The body of {transform} returned {given}, where a pair is expected: the carry for "
+            "the next step and the output of this one. Write `return carry, y`, or "
+            "`return carry, None` where there is no output."
+        )
+
+
+class ScanArgumentError(LinnetError, TypeError):
+    """A scanned function was called without a carry."""
+
+    def __init__(self, transform: str) -> None:
+        super().__init__(
+            f"What {transform} made was called without arguments, but a loop begins with a carry. "
+            "Write `scanned(carry, xs)`, or `scanned(None, xs)` where nothing is carried."
+        )
+
+
+class LoopDependenceError(LinnetError, ValueError):
+    """A value that is to be the same in all steps of a loop depends on the step."""
+
+    def __init__(self, transform: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{transform} was told that {listing(names)} is the same in all steps, but it has a "
+            "data dependency on the scan body: it is computed from the carry, from an input that "
+            "is scanned over, or from a key that is split among the steps. Stack it, with an axis "
+            "in variable_axes or out_axes; carry it, with variable_carry; or make it from what all "
+            "steps share, for instance with `split_rngs={'params': False}`."
+        )
+
+
+def left_outside(transform: str, collections: Any, streams: Any, advice: str) -> str:
+    """Say what crosses a transformation, to who misses something inside."""
+    return (
+        f"Inside nn.{transform} there is only what it was told to carry: the collections "
+        f"{collections!r} and the random streams {streams!r}. For others, say how they cross: "
+        f"{advice}."
+    )
+
+
+__all__ = [
+    "AxisSizeError",
+    "CarryStructureError",
+    "LiftedArgumentError",
+    "LoopDependenceError",
+    "ScanArgumentError",
+    "ScanResultError",
+    "TransformTargetError",
+    "TransformedMethodReturnValueError",
+    "UnboundTransformedError",
+    "left_outside",
+]
