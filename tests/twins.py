@@ -40,16 +40,23 @@ def outcome(program: Any, nn: Any) -> Any:
         return Raised(names[0], names)
 
 
-def assert_same(program: Any, *, tolerance: float = 1e-5, drawn: bool = False) -> Any:
+def assert_same(
+    program: Any,
+    *,
+    tolerance: float = 1e-5,
+    drawn: bool = False,
+    libraries: tuple[Any, Any] = (FLAX, LINNET),
+) -> Any:
     """Check that a program does the same under both libraries; return what it does under ours.
 
     Args:
         program: a function of the namespace.
+        libraries: the two namespaces, Flax's first.
         tolerance: relative to the largest element of an array, or to 0.01 where all are smaller:
             a difference that should vanish is as exact as what it is the difference of.
         drawn: the values are initial parameters: compare them to 2 units in the last place.
     """
-    theirs, ours = outcome(program, FLAX), outcome(program, LINNET)
+    theirs, ours = (outcome(program, library) for library in libraries)
     compare(ours, theirs, tolerance=tolerance, drawn=drawn)
     return ours
 

@@ -86,6 +86,7 @@ from linnet.nnx.layers.pooling import avg_pool, max_pool, min_pool, pool
 from linnet.nnx.layers.stochastic import Dropout
 from linnet.nnx.module import Module, iter_children, iter_module_children, iter_modules
 from linnet.nnx.pytree import Pytree, check_pytree, dataclass
+from linnet.nnx.rng_changes import fork_rngs, reseed, restore_rngs, split_rngs, with_rngs
 from linnet.nnx.rngs import RngCount, RngKey, Rngs, RngState, RngStream
 from linnet.nnx.state import (
     FlatState,

@@ -139,10 +139,8 @@ class RngStream(KeySource, Pytree):
         return RngStream(jnp.broadcast_to(self(), shape), tag=self.tag)
 
     def _again(self) -> "RngStream":
-        """Return another stream at the same point."""
-        made = RngStream(self.key.get_value(), tag=self.tag)
-        made.count.set_raw_value(self.count.get_raw_value())
-        return made
+        """Return another stream of the same key, from the beginning."""
+        return RngStream(self.key.get_value(), tag=self.tag)
 
 
 def _warn_of_split() -> None:
@@ -232,7 +230,7 @@ class Rngs(KeySource, Pytree):
 
         Args:
             k: an integer, the sizes of several axes, or a mapping of filters to those. A stream
-                that no filter matches is copied as it is.
+                that no filter matches keeps its key, and counts from zero again.
 
         >>> from linnet import nnx
         >>> nnx.Rngs(0, params=1).split({"params": 3}).params.key.shape

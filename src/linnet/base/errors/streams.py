@@ -1,9 +1,16 @@
 """Errors of NNX's streams of random keys, and of layers that lack what they need to run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from linnet.base.errors.words import LinnetError, listing, near, short
+from linnet.base.errors.words import LinnetError, listing, near, path_text
+
+
+def _written(value: Any) -> str:
+    """Write a value with its type; streams answer to every attribute, so none is asked for."""
+    text = " ".join(repr(value).split())
+    text = text if len(text) <= 60 else text[:59] + "…"
+    return f"{text} ({type(value).__name__})"
 
 
 class InvalidSeedError(LinnetError, ValueError):
@@ -11,7 +18,7 @@ class InvalidSeedError(LinnetError, ValueError):
 
     def __init__(self, value: Any) -> None:
         super().__init__(
-            f"A stream of random keys was to be made of {short(value)} ({type(value).__name__}), "
+            f"A stream of random keys was to be made of {_written(value)}, "
             "which is neither a seed (an integer) nor a key. Write nnx.Rngs(0), or pass a key: "
             "nnx.Rngs(jax.random.key(0)). To hand streams on, write rngs.fork()."
         )
@@ -33,9 +40,18 @@ class UnknownStreamError(LinnetError, AttributeError, KeyError):
 
 
 class StackedKeysError(LinnetError, ValueError):
-    """One key was asked of a stream that holds one for each entry of an axis."""
+    """One key was asked of, or meant for, a stream that holds one for each entry of an axis."""
 
-    def __init__(self, tag: str, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, tag: str, shape: tuple[int, ...], *, reseeding: Sequence[Any] | None = None
+    ) -> None:
+        if reseeding is not None:
+            super().__init__(
+                f"reseed cannot put one key into the stream {path_text(reseeding)} ({tag!r}), "
+                f"which holds keys of shape {shape}. To split the new key among them, write "
+                "policy='match_shape'; or give a policy of your own, (path, key, shape) -> keys."
+            )
+            return
         super().__init__(
             f"Stream {tag!r} was asked for one key, but holds keys of shape {shape}: it was split "
             "or broadcast, to be mapped over. Map over its axis, nnx.vmap(f, in_axes=0)(rngs), or "
@@ -48,7 +64,7 @@ class MissingStreamsError(LinnetError, TypeError, AttributeError, ValueError):
     """A layer that draws was not given streams."""
 
     def __init__(self, layer: str, value: Any, *, misspelt: bool = False, also: str = "") -> None:
-        given = f"rngs={short(value)} ({type(value).__name__})"
+        given = f"rngs={_written(value)}"
         if value is None:
             given = "rng, which it does not know, and no rngs" if misspelt else "no rngs"
         super().__init__(

@@ -1,0 +1,87 @@
+"""One program, two libraries, for NNX: see ``twins``; and what of a model is compared."""
+
+from typing import Any
+
+import flax.nnx
+import jax
+import jax.numpy as jnp
+
+import linnet.nnx
+import twins
+
+LIBRARIES = (flax.nnx, linnet.nnx)
+
+# what Flax notes of how a variable is stored, which is one way in Linnet
+_STORAGE = {"hijax", "ref", "eager_sharding"}
+
+
+def assert_same(program: Any, *, tolerance: float = 1e-5, drawn: bool = False) -> Any:
+    """Check that a program does the same under both libraries; return what it does under ours."""
+    return twins.assert_same(program, tolerance=tolerance, drawn=drawn, libraries=LIBRARIES)
+
+
+def plain(value: Any) -> Any:
+    """Write a value of metadata or an attribute as both libraries would."""
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return dict(value) if hasattr(value, "unfreeze") else value
+
+
+def variables_of(nnx: Any, node: Any) -> dict[str, Any]:
+    """Return for each path of a model the type, the metadata and the value of the variable."""
+    return {
+        "/".join(map(str, path)): {
+            "type": type(variable).__name__,
+            "metadata": {
+                name: plain(value)
+                for name, value in sorted(variable.get_metadata().items())
+                if name not in _STORAGE
+            },
+            "value": jnp.asarray(variable.get_value()),
+        }
+        for path, variable in nnx.to_flat_state(nnx.state(node))
+    }
+
+
+def attributes_of(nnx: Any, layer: Any) -> list[Any]:
+    """Return the attributes of a layer in order, the static ones with their values."""
+    return [
+        (
+            name,
+            type(value).__name__ if isinstance(value, nnx.Variable | nnx.Pytree) else plain(value),
+        )
+        for name, value in vars(layer).items()
+        if not name.startswith("_")
+    ]
+
+
+def gradients_of(nnx: Any, model: Any, loss: Any, *inputs: Any) -> Any:
+    """Differentiate ``loss(model, *inputs)`` by the parameters and the inputs that are real.
+
+    Returns:
+        The gradients by path, and those of the inputs.
+    """
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    real = [place for place, x in enumerate(inputs) if jnp.issubdtype(x.dtype, jnp.floating)]
+
+    def pure(params: Any, *chosen: Any) -> Any:
+        given = list(inputs)
+        for place, value in zip(real, chosen, strict=True):
+            given[place] = value
+        return loss(nnx.merge(graphdef, params, rest, copy=True), *given)
+
+    places = tuple(range(len(real) + 1))
+    found, *of_inputs = jax.jit(jax.grad(pure, argnums=places))(
+        params, *(inputs[place] for place in real)
+    )
+    by_path = {
+        "/".join(map(str, path)): variable.get_value()
+        for path, variable in nnx.to_flat_state(found)
+    }
+    return by_path, list(of_inputs)
+
+
+def weighed(outputs: Any) -> Any:
+    """Reduce outputs to a number in which each has a weight of its own."""
+    outputs = jnp.asarray(outputs, jnp.float32)
+    return jnp.sum(outputs * jnp.linspace(-1.0, 1.0, outputs.size).reshape(outputs.shape))
