@@ -85,3 +85,37 @@ def weighed(outputs: Any) -> Any:
     """Reduce outputs to a number in which each has a weight of its own."""
     outputs = jnp.asarray(outputs, jnp.float32)
     return jnp.sum(outputs * jnp.linspace(-1.0, 1.0, outputs.size).reshape(outputs.shape))
+
+
+def assert_same_layer(
+    make: Any, *inputs: Any, tolerance: float = 1e-5, grad: bool = True, call: Any = None
+) -> None:
+    """Check that a layer is made, computes, updates itself and is differentiated as in Flax.
+
+    Args:
+        make: a function ``(nnx, rngs) -> layer``.
+        *inputs: what the layer is called with.
+        tolerance: of outputs and gradients, relative.
+        grad: whether to compare gradients.
+        call: a function ``(layer, *inputs) -> outputs``; by default the call of the layer.
+    """
+    call = call or (lambda layer, *inputs: layer(*inputs))
+
+    def made(nnx: Any) -> Any:
+        rngs = nnx.Rngs(0, dropout=1)
+        layer = make(nnx, rngs)
+        return variables_of(nnx, layer), attributes_of(nnx, layer), variables_of(nnx, rngs)
+
+    def called(nnx: Any) -> Any:
+        layer = make(nnx, nnx.Rngs(0, dropout=1))
+        outputs = call(layer, *inputs)
+        return outputs, variables_of(nnx, layer)
+
+    def differentiated(nnx: Any) -> Any:
+        layer = make(nnx, nnx.Rngs(0, dropout=1))
+        return gradients_of(nnx, layer, lambda *args: weighed(call(*args)), *inputs)
+
+    assert_same(made, drawn=True)
+    assert_same(called, tolerance=tolerance)
+    if grad:
+        assert_same(differentiated, tolerance=tolerance)
