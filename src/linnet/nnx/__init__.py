@@ -5,12 +5,15 @@ it may change them. ``nnx.jit``, ``nnx.grad`` and their kin are JAX's transforma
 of such objects.
 """
 
+import importlib
+from typing import TYPE_CHECKING, TypeVar
 from typing import Any as A
-from typing import TypeVar
+
+from linnet.base.errors import near
 
 from linnet.nnx import initializers
 from linnet.nnx.attributes import data, has_data, is_data, register_data_type, static
-from linnet.nnx.capture import capture
+from linnet.nnx.capturing import capture
 from linnet.nnx.containers import Dict, List, Sequential
 from linnet.nnx.functional import (
     GraphState,
@@ -23,6 +26,7 @@ from linnet.nnx.functional import (
     merge,
     pop,
     recursive_map,
+    set_metadata,
     split,
     state,
     unflatten,
@@ -88,7 +92,7 @@ from linnet.nnx.module import Module, iter_children, iter_module_children, iter_
 from linnet.nnx.pytree import Pytree, check_pytree, dataclass
 from linnet.nnx.rng_changes import fork_rngs, reseed, restore_rngs, split_rngs, with_rngs
 from linnet.nnx.rngs import RngCount, RngKey, Rngs, RngState, RngStream
-from linnet.nnx.state import (
+from linnet.nnx.states import (
     FlatState,
     State,
     filter_state,
@@ -121,3 +125,70 @@ from linnet.state.filters import (
 )
 
 M = TypeVar("M", bound=Module)
+
+# what only some programs need is loaded when it is first asked for: name → the module it is in
+_ON_DEMAND: dict[str, str] = {
+    name: f"linnet.nnx.{home}"
+    for home, names in {
+        "sharding": (
+            *("PARTITION_NAME", "get_abstract_model", "get_named_sharding", "get_partition_spec"),
+            *("use_eager_sharding", "using_eager_sharding", "with_partitioning", "sharding"),
+        ),
+        "training.ema": ("EMA",),
+        "training.metrics": ("Metric", "MultiMetric", "metrics"),
+        "training.optimizer": (
+            *("ModelAndOptimizer", "OptArray", "OptState", "OptVariable", "Optimizer", "optimizer"),
+        ),
+        "training.train_state": ("TrainState",),
+        "views": ("as_abstract", "as_pure", "view", "view_info", "with_attributes", "with_vars"),
+        "trees": ("from_tree", "to_tree"),
+        "visualization": ("display", "visualization"),
+        "summary": ("tabulate", "summary"),
+    }.items()
+    for name in names
+} | {"logical_axis_rules": "linnet.state.logical"}
+
+if TYPE_CHECKING:
+    from linnet.nnx.sharding import (
+        PARTITION_NAME,
+        get_abstract_model,
+        get_named_sharding,
+        get_partition_spec,
+        use_eager_sharding,
+        using_eager_sharding,
+        with_partitioning,
+    )
+    from linnet.nnx.training import metrics
+    from linnet.nnx.training.ema import EMA
+    from linnet.nnx.training.metrics import Metric, MultiMetric
+    from linnet.nnx.training.optimizer import (
+        ModelAndOptimizer,
+        OptArray,
+        Optimizer,
+        OptState,
+        OptVariable,
+    )
+    from linnet.nnx.training.train_state import TrainState
+    from linnet.nnx.views import (
+        as_abstract,
+        as_pure,
+        view,
+        view_info,
+        with_attributes,
+        with_vars,
+    )
+    from linnet.state.logical import logical_axis_rules
+else:  # so that a type checker finds mistyped names
+
+    def __getattr__(name: str) -> A:
+        home = _ON_DEMAND.get(name)
+        if home is None:
+            suggestion = near(name, [*globals(), *_ON_DEMAND])
+            raise AttributeError(f"module 'linnet.nnx' has no attribute {name!r}.{suggestion}")
+        module = importlib.import_module(home)
+        found = globals()[name] = module if home.endswith(f".{name}") else getattr(module, name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})

@@ -29,7 +29,7 @@ from linnet.nnx.graph import (
 )
 from linnet.nnx.layout import Layout, layout_of
 from linnet.nnx.pytree import Pytree
-from linnet.nnx.state import (
+from linnet.nnx.states import (
     FlatState,
     State,
     _raw,
@@ -656,6 +656,27 @@ def map(  # noqa: A001 - Flax's name
     return made
 
 
+def set_metadata(node: Any, /, *, only: Filter = Variable, **metadata: Any) -> None:
+    """Set metadata of the variables of a model.
+
+    Args:
+        node: the model.
+        only: of the variables that this filter matches.
+        **metadata: names and values.
+
+    >>> from linnet import nnx
+    >>> model = nnx.Dict(w=nnx.Param(1.0))
+    >>> nnx.set_metadata(model, frozen=True)
+    >>> model.w.frozen
+    True
+    """
+    picks = to_predicate(only)
+    layout = layout_of(node)
+    for path, leaf in zip(layout.paths, layout.leaves(), strict=True):
+        if isinstance(leaf, Variable) and picks(path, leaf):
+            leaf.set_metadata(**metadata)
+
+
 def find_duplicates(node: Any, /, *, only: Filter = ...) -> list[list[Path]]:
     """List the objects and variables that more than one path leads to, by their paths.
 
@@ -694,6 +715,7 @@ __all__ = [
     "merge",
     "pop",
     "recursive_map",
+    "set_metadata",
     "sort_key",
     "split",
     "state",

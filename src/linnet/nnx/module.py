@@ -2,7 +2,7 @@
 
 What :class:`Module` adds to ``Pytree`` is what models need while they run: switching between
 training and evaluation, and keeping values that appear on the way (``sow``, ``perturb``; see
-``nnx/capture.py`` for collecting them).
+``nnx/capturing.py`` for collecting them).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from linnet.nnx import capture
+from linnet.nnx import capturing
 from linnet.nnx.graph import iter_graph
 from linnet.nnx.kinds import Perturbation, variable_type_from_name
 from linnet.nnx.pytree import Pytree
@@ -72,8 +72,8 @@ class Module(Pytree):
             ValueError: the attribute exists and is no variable of this type.
         """
         kind = _kind(variable_type)
-        captured = capture.place_for(self, kind)
-        if captured is capture.NOT_ASKED_FOR:
+        captured = capturing.place_for(self, kind)
+        if captured is capturing.NOT_ASKED_FOR:
             return False
         if captured is not None:
             before = captured[name]._value if name in captured else init_fn()
@@ -105,8 +105,8 @@ class Module(Pytree):
             ValueError: the attribute exists and is no variable of this type.
         """
         kind = _kind(variable_type)
-        captured = capture.place_for(self, kind)
-        if captured is capture.NOT_ASKED_FOR:
+        captured = capturing.place_for(self, kind)
+        if captured is capturing.NOT_ASKED_FOR:
             return value
         home = self.__dict__ if captured is None else captured
         if name not in home:

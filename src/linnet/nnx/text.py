@@ -21,7 +21,7 @@ _INDENT = "  "
 
 def text_of(value: Any) -> str:
     """Write a model, variable or state for people to read."""
-    from linnet.nnx.state import FlatState, State
+    from linnet.nnx.states import FlatState, State
 
     values = not isinstance(value, Pytree)
     if isinstance(value, State | FlatState | Pytree | Variable):
@@ -30,7 +30,7 @@ def text_of(value: Any) -> str:
 
 
 def _written(value: Any, indent: str, seen: set[int], values: bool) -> str:
-    from linnet.nnx.state import FlatState, State
+    from linnet.nnx.states import FlatState, State
 
     if isinstance(value, Variable):
         return _variable(value, indent, seen, values)
@@ -57,6 +57,10 @@ def _written(value: Any, indent: str, seen: set[int], values: bool) -> str:
         return _array(value, indent, values)
     if isinstance(value, type):
         return value.__name__
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = zip(value._fields, value, strict=True)
+        lines = [f"{k}={_written(v, indent + _INDENT, seen, values)}" for k, v in fields]
+        return _block(f"{type(value).__name__}(", lines, ")", indent)
     return repr(value)
 
 

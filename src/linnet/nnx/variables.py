@@ -345,12 +345,14 @@ class Variable(Generic[A]):
         note_change(self)
 
     def add_axis(self, axis_index: int, axis_name: Any) -> None:
-        """Note that the value got a new axis: the hooks run, and ``out_sharding`` gets a name."""
-        _axis_changed(self, "on_add_axis", axis_index, axis_name)
+        """Run the hooks ``on_add_axis``: the value got an axis."""
+        for hook in self._metadata.get("on_add_axis", ()):
+            hook(self, axis_index, axis_name)
 
     def remove_axis(self, axis_index: int, axis_name: Any) -> None:
-        """Note that the value lost an axis: the hooks run, and ``out_sharding`` loses a name."""
-        _axis_changed(self, "on_remove_axis", axis_index, axis_name)
+        """Run the hooks ``on_remove_axis``: the value lost an axis."""
+        for hook in self._metadata.get("on_remove_axis", ()):
+            hook(self, axis_index, axis_name)
 
     # --- being read like the value ----------------------------------------------------------------
 
@@ -501,21 +503,6 @@ def _no_metadata(variable: Variable[Any], name: str) -> str:
     return (
         f"{type(variable).__name__} has no metadata {name!r}; it has {listing(have)}."
         f"{near(name, have)}"
-    )
-
-
-def _axis_changed(variable: Variable[Any], hook_name: str, index: int, name: Any) -> None:
-    metadata = variable._metadata
-    for hook in metadata.get(hook_name, ()):
-        hook(variable, index, name)
-    sharding = variable._metadata.get("out_sharding")
-    if sharding is None:
-        return
-    from linnet.nnx.sharding import with_axis, without_axis
-
-    change = with_axis if hook_name == "on_add_axis" else without_axis
-    variable._replace_metadata(
-        {**variable._metadata, "out_sharding": change(sharding, index, name)}
     )
 
 

@@ -27,12 +27,17 @@ class FlaxAlreadyImportedError(LinnetError, ImportError):
 class GradientStructureError(LinnetError, ValueError):
     """An optimizer was given gradients of another structure than the parameters."""
 
-    def __init__(self, missing: Sequence[str], unknown: Sequence[str]) -> None:
+    def __init__(
+        self,
+        missing: Sequence[str],
+        unknown: Sequence[str],
+        what: str = "apply_gradients",
+        cure: str = "`jax.grad(loss_fn)(state.params)`",
+    ) -> None:
         super().__init__(
-            "apply_gradients was given gradients of another structure than the parameters. Without "
+            f"{what} was given gradients of another structure than the parameters. Without "
             f"a gradient: {listing(missing)}; without a parameter: {listing(unknown)}. "
-            "Differentiate with respect to the parameters of the state: "
-            "`jax.grad(loss_fn)(state.params)`."
+            f"Differentiate with respect to the parameters that are trained: {cure}."
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from linnet.base.errors.modules import CallCompactUnboundModuleError
 from linnet.base.errors.words import LinnetError, listing, short
 
 
@@ -54,16 +55,17 @@ class LiftedArgumentError(LinnetError, TypeError):
         )
 
 
-class UnboundTransformedError(LinnetError, AttributeError):
+class UnboundTransformedError(CallCompactUnboundModuleError):
     """A module of a transformed class was called without variables."""
 
     def __init__(self, cls: str, method: str, transform: str) -> None:
         call = "" if method == "__call__" else f", method={method!r}"
-        super().__init__(
+        LinnetError.__init__(
+            self,
             f"{cls}.{method} was called on a module that is not bound: it has no variables that "
             f"nn.{transform} could carry. Write `variables = module.init(key, ...{call})` and "
             f"`module.apply(variables, ...{call})`, or create the module inside a method of "
-            "another one."
+            "another one.",
         )
 
 

@@ -10,7 +10,7 @@ import jax
 from linnet.lift import gradients
 from linnet.lift.engine import Group, Plan, Pure
 from linnet.nnx.kinds import Param
-from linnet.nnx.state import from_flat_state
+from linnet.nnx.states import from_flat_state
 from linnet.nnx.transforms.crossing import (
     ObjectStore,
     Within,

@@ -26,7 +26,7 @@ import jax
 from linnet.base import errors
 from linnet.base.jaxcompat import current_trace, is_mapped
 from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
-from linnet.nnx import levels
+from linnet.nnx import levels, sharding
 from linnet.nnx.attributes import nature
 from linnet.nnx.changes import note_change
 from linnet.nnx.graph import (
@@ -272,7 +272,7 @@ class ObjectInside:
             for place, cell in zip(self.structure.places, seen.cells, strict=True):
                 group = self.plan.groups[place]
                 if isinstance(cell, Variable) and _changes_axis(group):
-                    cell.remove_axis(group.placement, group.axis_name)
+                    sharding.remove_axis(cell, group.placement, group.axis_name)
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """Walk the graph again; return what is other than it was."""
@@ -352,7 +352,7 @@ class ObjectInside:
         for place, cell in zip(places, seen.cells, strict=True):
             group = self.plan.groups[place]
             if isinstance(cell, Variable) and _changes_axis(group):
-                cell.add_axis(group.placement, group.axis_name)
+                sharding.add_axis(cell, group.placement, group.axis_name)
 
     def _warn_of_loss(self, path: Path, homes: tuple[Home, ...], cell: Any) -> None:
         """Warn of an update that is not handed out; streams are read from, on purpose, like that."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from linnet.nnx.state import State, create_path_filters
+from linnet.nnx.states import State, create_path_filters
 from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
 

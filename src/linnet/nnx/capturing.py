@@ -107,7 +107,7 @@ def _run(
     init: Any,
     outputs: Any,
 ) -> Any:
-    from linnet.nnx.state import State, filter_state, from_flat_state
+    from linnet.nnx.states import State, filter_state, from_flat_state
 
     asked = types if outputs is None or outputs in types else (*types, outputs)
     running = _Capture(asked, outputs)

@@ -1,0 +1,1 @@
+"""What training loops need besides a model: optimizers, averages of parameters, metrics."""

@@ -1,0 +1,72 @@
+"""Exponential moving averages of parameters."""
+
+from typing import Any, TypeVar
+
+import jax
+
+from linnet.nnx.functional import clone, merge, split, state, update
+from linnet.nnx.pytree import Pytree
+from linnet.nnx.states import State, filter_state
+from linnet.nnx.views import as_pure
+from linnet.state.filters import Filter
+
+A = TypeVar("A")
+
+
+class EMA(Pytree):
+    """An exponential moving average of the variables of a model.
+
+    ``average = decay * average + (1 - decay) * value``
+
+    Args:
+        params: the model, or a state of it: where the average starts.
+        decay: how much of the average is kept in an update.
+        only: which variables are averaged.
+        graph: taken for Flax's sake.
+
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> model = nnx.Dict(w=nnx.Param(jnp.array(0.0)))
+    >>> ema = nnx.EMA(model, decay=0.75)
+    >>> model.w[...] = 4.0
+    >>> ema.update(model)
+    >>> print(ema.apply_to(model).w[...], model.w[...])
+    1.0 4.0
+    """
+
+    def __init__(
+        self, params: Any, decay: float, *, only: Filter = ..., graph: bool | None = None
+    ) -> None:
+        self.graph = graph
+        self.decay = decay
+        self.filter = only
+        # variables of its own: those of the model go on changing
+        self.params = jax.tree.map(lambda x: x, self._part(params))
+
+    def _part(self, of: Any) -> Any:
+        return filter_state(of, self.filter) if isinstance(of, State) else state(of, self.filter)
+
+    def update(self, updates: Any) -> None:
+        """Take the present values of the model, or of a state of it, into the average."""
+        new = as_pure(self._part(updates))
+        old = as_pure(self.params)
+        mixed = jax.tree.map(lambda a, x: self.decay * a + (1 - self.decay) * x, old, new)
+        update(self.params, mixed)
+
+    def apply_to(self, model: A) -> A:
+        """Return a copy of a model with the averages for values."""
+        if isinstance(model, State):
+            return merge_into(model, self.params)
+        graphdef, averaged, rest = split(model, self.filter, ...)
+        update(averaged := jax.tree.map(lambda x: x, averaged), as_pure(self.params))
+        return clone(merge(graphdef, averaged, rest))
+
+
+def merge_into(model_state: Any, averages: Any) -> Any:
+    """Return a copy of a state with the averages for values."""
+    copied = jax.tree.map(lambda x: x, model_state)
+    update(copied, as_pure(averages))
+    return copied
+
+
+__all__ = ["EMA"]
