@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from linnet.base.jaxcompat import is_tracing
+from linnet.base.jaxcompat import is_tracing, to_device
 from linnet.base.typing import Array, Dtype
 from linnet.ops.drawing import Initializer, Plan, written
 
@@ -187,7 +187,7 @@ class Constant(Initializer):
         ):
             value = jnp.full(shape, self.value, resolved, device=out_sharding)
         else:
-            value = jax.device_put(np.full(shape, self.value, resolved))
+            value = to_device(np.full(shape, self.value, resolved))
         return value if value.shape == final else jnp.reshape(value, final)
 
     def _identity(self) -> tuple[Any, ...]:

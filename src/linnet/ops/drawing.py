@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from linnet.base.jaxcompat import is_tracing
+from linnet.base.jaxcompat import is_tracing, to_device
 from linnet.base.typing import Array, ArrayLike, Dtype, PRNGKey
 from linnet.base.typing import Initializer as InitializerLike
 from linnet.ops.keys import DeferredKey, drawn_key
@@ -108,7 +108,7 @@ def _drawn(
         return jnp.reshape(numbers(), final)
     drawn = next(numbers(shape=(shared,)) for shared in _SHARED_SIZES if size <= shared)
     # cut by numpy, which compiles nothing
-    return jax.device_put(np.asarray(drawn)[:size].reshape(final))
+    return to_device(np.asarray(drawn)[:size].reshape(final))
 
 
 class Plan(NamedTuple):
@@ -163,7 +163,7 @@ class Initializer:
         """Draw for one shape and return the value in another of the same size."""
         wanted = self.dtype if dtype is None else dtype
         resolved = jax.dtypes.canonicalize_dtype(float if wanted is None else wanted)
-        plan = None if out_sharding is not None else self.plan(shape, resolved)
+        plan = None if out_sharding is not None else _planned(self, shape, resolved)
         if plan is None:
             value = _delegated(
                 key,
@@ -187,6 +187,23 @@ class Initializer:
 
     def __repr__(self) -> str:
         return written(self, self.jax_name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _planned_before(
+    initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Plan | None:
+    return initializer.plan(shape, dtype)
+
+
+def _planned(
+    initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Plan | None:
+    """Return how to draw, worked out once for each initializer, shape and dtype."""
+    try:
+        return _planned_before(initializer, shape, dtype)
+    except TypeError:  # an initializer whose configuration does not hash
+        return initializer.plan(shape, dtype)
 
 
 def written(initializer: Initializer, name: str, hidden: Sequence[str] = ()) -> str:
