@@ -28,6 +28,7 @@ class Row:
         counted: kind → the variables counted in this row.
         flops: the operations of the forward pass, if counted.
         vjp_flops: those of the forward and the backward pass, if counted.
+        shown: kind → the variables whose size is shown in this row; by default ``counted``.
     """
 
     path: tuple[str, ...]
@@ -38,6 +39,7 @@ class Row:
     counted: Mapping[str, Any]
     flops: int | None = None
     vjp_flops: int | None = None
+    shown: Mapping[str, Any] | None = None
 
 
 def render(
@@ -102,7 +104,8 @@ def _cells(row: Row, counts: Sequence[str], kinds: Sequence[str]) -> list[str]:
 
 
 def _variables(row: Row, kind: str) -> str:
-    own, size = row.own.get(kind), size_of(row.counted.get(kind))
+    shown = row.counted if row.shown is None else row.shown
+    own, size = row.own.get(kind), size_of(shown.get(kind))
     listed = outline(own) if own else ""
     return "\n\n".join(part for part in (listed, _text(size)) if part)
 

@@ -64,8 +64,8 @@ def forget_copy(variable: Any) -> None:
     object.__setattr__(variable, "_lost", None)
 
 
-def name_of(variable: Any) -> str:
-    """Say where a variable stands: ``model.layers[0].kernel``, as a running function sees it."""
+def name_of(variable: Any, otherwise: str = "a variable") -> str:
+    """Say where a variable or object stands, as a running function sees it: ``model.layers[0]``."""
     from linnet.nnx.graph import path_to
 
     frame = sys._getframe(1)
@@ -79,4 +79,4 @@ def name_of(variable: Any) -> str:
                     found = name + path
         frame = frame.f_back  # type: ignore[assignment]
     # the outermost function that sees it has the longest path, from the root of the model
-    return found or "a variable"
+    return found or otherwise

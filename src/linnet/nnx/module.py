@@ -5,6 +5,7 @@ training and evaluation, and keeping values that appear on the way (``sow``, ``p
 ``nnx/capturing.py`` for collecting them).
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from linnet.nnx import capturing
+from linnet.nnx.calls import observed
 from linnet.nnx.graph import iter_graph
 from linnet.nnx.kinds import Perturbation, variable_type_from_name
 from linnet.nnx.pytree import Pytree
@@ -44,6 +46,12 @@ class Module(Pytree):
     >>> print(counter(1.0), counter(1.0), counter.count[...])
     1.0 1.0 2
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        method = vars(cls).get("__call__")
+        if inspect.isfunction(method):
+            cls.__call__ = observed(method)  # type: ignore[method-assign]
 
     def sow(
         self,

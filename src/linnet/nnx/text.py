@@ -110,16 +110,16 @@ def _object(obj: Pytree, indent: str, seen: set[int], values: bool) -> str:
     inner = indent + _INDENT
     if isinstance(obj, List):
         lines = [_written(item, inner, seen, values) for item in obj]
-        return _block(f"{name}([", lines, "])", indent, _sizes(obj))
+        return _block(f"{name}([", lines, "])", indent, sizes_text(obj))
     if isinstance(obj, Dict):
         lines = [f"{k!r}: {_written(v, inner, seen, values)}" for k, v in obj.items()]
-        return _block(f"{name}({{", lines, "})", indent, _sizes(obj))
+        return _block(f"{name}({{", lines, "})", indent, sizes_text(obj))
     fields = [(k, v) for k, v in obj.__dict__.items() if not k.startswith("_")]
     lines = [f"{k}={_written(v, inner, seen, values)}" for k, v in fields]
-    return _block(f"{name}(", lines, ")", indent, _sizes(obj))
+    return _block(f"{name}(", lines, ")", indent, sizes_text(obj))
 
 
-def _sizes(obj: Pytree) -> str:
+def sizes_text(obj: Pytree) -> str:
     """Write how much an object holds, by type of variable."""
     by_type = sizes_by_type(obj)
     if not by_type:
@@ -140,12 +140,12 @@ def sizes_by_type(obj: Any) -> dict[str, TreeSize]:
         if isinstance(value, Variable):
             size = size_of(value.get_raw_value())
             if size:
-                kind = _family(type(value))
+                kind = family(type(value))
                 found[kind] = found[kind] + size if kind in found else size
     return found
 
 
-def _family(kind: Any) -> str:
+def family(kind: Any) -> str:
     """Return the type of variable that a type is shown under: the one right below Variable."""
     lineage = [cls for cls in kind.__mro__ if issubclass(cls, Variable) and cls is not Variable]
     return lineage[-1].__name__ if lineage else "Variable"

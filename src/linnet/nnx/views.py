@@ -125,7 +125,12 @@ def _described_arguments(function: Any) -> dict[str, list[str]]:
         if line and not line.startswith(" "):
             break
         name, colon, text = line.strip().partition(":")
-        if line.startswith("    ") and not line.startswith("     ") and colon and name.isidentifier():
+        if (
+            line.startswith("    ")
+            and not line.startswith("     ")
+            and colon
+            and name.isidentifier()
+        ):
             current = found[name] = [text.strip()]
         elif line.strip():
             current.append(line.strip())

@@ -36,9 +36,7 @@ class TrainState(struct.PyTreeNode):
     tx: Any = struct.field(pytree_node=False)
 
     @classmethod
-    def create(
-        cls, graphdef: Any, *, params: Any, tx: Any, step: int = 0, **kwargs: Any
-    ) -> Self:
+    def create(cls, graphdef: Any, *, params: Any, tx: Any, step: int = 0, **kwargs: Any) -> Self:
         """Make a state at the start of training.
 
         Args:
@@ -74,9 +72,7 @@ class TrainState(struct.PyTreeNode):
         optax = require("optax", extra="train", for_="nnx.TrainState")
         updates, opt_state = self.tx.update(grads, self.opt_state, self.params)
         params = optax.apply_updates(self.params, updates)
-        return self.replace(
-            step=self.step + 1, params=params, opt_state=opt_state, **kwargs
-        )
+        return self.replace(step=self.step + 1, params=params, opt_state=opt_state, **kwargs)
 
 
 __all__ = ["TrainState"]

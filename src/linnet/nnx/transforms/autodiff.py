@@ -117,7 +117,9 @@ def _differentiate(
     options: dict[str, Any],
 ) -> Any:
     single = isinstance(argnums, int | DiffState)
-    wanted = [_differentiated(each, len(args), whole) for each in ([argnums] if single else argnums)]
+    wanted = [
+        _differentiated(each, len(args), whole) for each in ([argnums] if single else argnums)
+    ]
     groups = [Group(Within((n,), to_predicate(picks)), "differentiated") for n, picks in wanted]
     plan = Plan((*groups, Group(Everything(), "not differentiated")), "nnx.grad")
     store = ObjectStore()

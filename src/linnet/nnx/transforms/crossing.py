@@ -288,9 +288,7 @@ class ObjectInside:
             graphdef, seen = walk(all_roots)
         origins = tuple([before.get(id(member), -1) for member in seen.members])
         same = graphdef is self.structure.graphdef and origins == tuple(range(len(origins)))
-        entered = {
-            id(self.members[index]): value for index, value in self._entered().items()
-        }
+        entered = {id(self.members[index]): value for index, value in self._entered().items()}
         handed: list[list[int]] = [[] for _ in self.plan.groups]
         values: list[list[Any]] = [[] for _ in self.plan.groups]
         for number, (cell, place) in enumerate(zip(seen.cells, places, strict=True)):
@@ -403,9 +401,7 @@ def abstract_result(
     if outcome.graphdef is not None:
         values = [_ABSENT] * outcome.graphdef.num_leaves
         known = dict(
-            zip(
-                [_index(d) for d in cell_definitions(structure.graphdef.root)], before, strict=True
-            )
+            zip([_index(d) for d in cell_definitions(structure.graphdef.root)], before, strict=True)
         )
         for number, definition in enumerate(cell_definitions(outcome.graphdef.root)):
             index = _index(definition)

@@ -70,7 +70,9 @@ def _placed(
             within = Within((*home, *path), picks)
             special = kinds.get(axis)
             if special is not None:
-                groups.append(Group(within, special.placement, leaves=special.leaves, whole=special.whole))
+                groups.append(
+                    Group(within, special.placement, leaves=special.leaves, whole=special.whole)
+                )
             else:
                 groups.append(Group(within, axis, axis_name=name))
     return groups
@@ -368,9 +370,7 @@ def _scan(
         carried, ys = outputs.split(result)
         return changes, (first if outputs.carry is None else carried, ys)
 
-    loop = looping.Loop.over(
-        step, plan, taken.groups, first, xs, inputs.others(), outputs.others()
-    )
+    loop = looping.Loop.over(step, plan, taken.groups, first, xs, inputs.others(), outputs.others())
     constants: list[Any] = []
     if any(axis is broadcast for axis in jax.tree.leaves(outputs.others())):
         _, constants = looping.run_once(loop)

@@ -87,9 +87,7 @@ class _Program:
         if self.is_simple:
             return [(values,)]
         return [
-            tuple(
-                [values[p] if type(p) is slice else [values[i] for i in p] for p in root]
-            )
+            tuple([values[p] if type(p) is slice else [values[i] for i in p] for p in root])
             for root in self.parts
         ]
 

@@ -1,0 +1,202 @@
+"""Looking at a model without running it: its table.
+
+The model is called abstractly, while a watcher writes down every call of a module in it. For the
+count of operations each call is then repeated on its own.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+
+from linnet.display.flops import count_flops, count_vjp_flops
+from linnet.display.table import Row, arguments, render
+from linnet.nnx.calls import watchers
+from linnet.nnx.functional import clone, merge, split
+from linnet.nnx.graph import iter_graph
+from linnet.nnx.layout import layout_of
+from linnet.nnx.pytree import Pytree
+from linnet.nnx.rngs import Rngs, RngStream
+from linnet.nnx.text import family
+from linnet.nnx.transforms.shapes import eval_shape
+from linnet.nnx.variables import Variable
+from linnet.tree.leaves import take_leaves
+
+
+@dataclasses.dataclass
+class CallInfo:
+    """One call of a module.
+
+    Attributes:
+        path: where the module is.
+        object: the module, with abstract values.
+        type: its class.
+        args: the arguments, arrays as shapes and dtypes.
+        kwargs: the keyword arguments.
+        outputs: what it returned.
+    """
+
+    path: tuple[Any, ...]
+    object: Any
+    type: type
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: Any = None
+
+
+def filter_rng_streams(row: CallInfo) -> bool:
+    """Tell whether a call is to be shown: all but those of random streams."""
+    return not issubclass(row.type, Rngs | RngStream)
+
+
+def tabulate(
+    obj: Any,
+    *input_args: Any,
+    depth: int | None = None,
+    method: str = "__call__",
+    row_filter: Callable[[CallInfo], bool] = filter_rng_streams,
+    table_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    column_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    console_kwargs: Mapping[str, Any] = MappingProxyType({}),
+    compute_flops: bool = False,
+    compute_vjp_flops: bool = False,
+    **input_kwargs: Any,
+) -> str:
+    """Return a table of a model: its modules, what goes in and comes out, and its variables.
+
+    Args:
+        obj: the model.
+        *input_args: the arguments of the call: arrays, or shapes and dtypes.
+        depth: how many levels of modules to show.
+        method: the method to call.
+        row_filter: which calls to show.
+        table_kwargs: for ``rich.table.Table``.
+        column_kwargs: for its columns.
+        console_kwargs: for ``rich.console.Console``.
+        compute_flops: count the operations of each forward pass.
+        compute_vjp_flops: count those of each forward and backward pass.
+        **input_kwargs: the keyword arguments of the call.
+
+    Raises:
+        ModuleNotFoundError: ``rich`` is not installed.
+
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    >>> "kernel: float32[2,3]" in nnx.tabulate(model, jnp.ones((1, 2)), console_kwargs={"width": 80})
+    True
+    """
+    calls = _record(obj, method, input_args, input_kwargs)
+    calls = [c for c in calls if (depth is None or len(c.path) <= depth) and row_filter(c)]
+    shown = {call.path for call in calls}
+    rows = [
+        _row(call, obj, shown, forward=compute_flops, backward=compute_vjp_flops) for call in calls
+    ]
+    return render(
+        type(obj).__name__,
+        rows,
+        console_kwargs=console_kwargs,
+        table_kwargs=table_kwargs,
+        column_kwargs=column_kwargs,
+    )
+
+
+def _record(obj: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[CallInfo]:
+    """Call a model abstractly; return the first call of each module in it, in order."""
+    calls: list[CallInfo] = []
+    seen: set[int] = set()
+
+    def run(model: Any, *args: Any, **kwargs: Any) -> Any:
+        paths = {id(part): path for path, part in iter_graph(model) if isinstance(part, Pytree)}
+
+        def watch(function: Any, module: Any, args: Any, kwargs: Any) -> Any:
+            if id(module) not in paths or id(module) in seen:
+                return function(module, *args, **kwargs)
+            seen.add(id(module))
+            call = CallInfo(
+                paths[id(module)], _abstract(module), type(module), *_abstract((args, kwargs))
+            )
+            calls.append(call)
+            result = function(module, *args, **kwargs)
+            call.outputs = _abstract(result)
+            return result
+
+        watchers.append(watch)
+        try:
+            return getattr(model, method)(*args, **kwargs)
+        finally:
+            watchers.pop()
+
+    copy = clone(obj)
+    inputs, rebuild = take_leaves((args, kwargs), _is_array)
+
+    def run_on(copy: Any, inputs: list[Any]) -> None:
+        inner_args, inner_kwargs = rebuild(inputs)
+        if method == "__call__":
+            run(copy, *inner_args, **inner_kwargs)
+            return
+        first = CallInfo((), _abstract(copy), type(copy), *_abstract((inner_args, inner_kwargs)))
+        calls.append(first)
+        first.outputs = _abstract(run(copy, *inner_args, **inner_kwargs))
+
+    eval_shape(run_on, copy, inputs)
+    return calls
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+
+
+def _abstract(tree: Any) -> Any:
+    """Replace the arrays in a pytree, soon-to-be-dead tracers, by their shapes and dtypes."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _is_array(leaf) else leaf, tree
+    )
+
+
+def _row(call: CallInfo, obj: Any, shown: set[Any], *, forward: bool, backward: bool) -> Row:
+    own: dict[str, dict[str, Any]] = {}
+    counted: dict[str, list[Any]] = {}
+    below: dict[str, list[Any]] = {}
+    layout = layout_of(obj)
+    depth = len(call.path)
+    for path, leaf in zip(layout.paths, layout.leaves(), strict=True):
+        if not isinstance(leaf, Variable) or path[:depth] != call.path:
+            continue
+        nearest = max((p for p in shown if path[: len(p)] == p), key=len)
+        kind = family(type(leaf))
+        below.setdefault(kind, []).append(leaf.get_raw_value())
+        if nearest == call.path:
+            counted.setdefault(kind, []).append(leaf.get_raw_value())
+            if len(path) == depth + 1:
+                own.setdefault(kind, {})[str(path[-1])] = leaf.get_raw_value()
+    flops: dict[str, int] = {}
+    if forward or backward:
+        structure, state = split(call.object)
+        inputs, rebuild = take_leaves((call.args, call.kwargs), _is_array)
+
+        def run(state: Any, inputs: list[Any]) -> Any:
+            model = merge(structure, state)
+            args, kwargs = rebuild(inputs)
+            result = type(model).__call__(model, *args, **kwargs)
+            return result, split(model)[1]
+
+        if forward:
+            flops["flops"] = count_flops(run, state, inputs)
+        if backward:
+            flops["vjp_flops"] = count_vjp_flops(run, state, inputs)
+    return Row(
+        path=tuple(map(str, call.path)),
+        module=call.type.__name__,
+        inputs=arguments(call.args, call.kwargs),
+        outputs=call.outputs,
+        own=own,
+        counted=counted,
+        shown=below,
+        **flops,
+    )
+
+
+__all__ = ["CallInfo", "filter_rng_streams", "tabulate"]
