@@ -145,7 +145,7 @@ class LoopDependenceError(LinnetError, ValueError):
 def left_outside(transform: str, collections: Any, streams: Any, advice: str) -> str:
     """Say what crosses a transformation, to who misses something inside."""
     return (
-        f"Inside nn.{transform} there is only what it was told to carry: the collections "
+        f"Inside {transform} there is only what it was told to carry: the collections "
         f"{collections!r} and the random streams {streams!r}. For others, say how they cross: "
         f"{advice}."
     )

@@ -6,8 +6,9 @@ is its class, its fields and its path. A :class:`Blueprint` is that. It hashes a
 a trace can depend on, so equal models find the same compiled function, whatever objects they are.
 
 A transformed function may be called while a compact method of its module is running: submodules
-made inside continue the numbering, and names used before are taken. So a blueprint also says how
-far the module has come, and what was reached inside is written back to the module outside.
+made inside continue the numbering. So a blueprint also says how far the module has come, and what
+was reached inside is written back to the module outside. Names that the user gives are free inside,
+and stay free: a function that is called once as it is and once transformed shares what it makes.
 """
 
 import dataclasses
@@ -16,8 +17,6 @@ from typing import Any
 
 from linnet.linen.scope import Store
 from linnet.linen.structure import ModuleStructure, bind, copied, map_modules
-
-Reserved = tuple[tuple[str, str | None], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +27,11 @@ class Progress:
         method: the name of the method, "" if none is running.
         autonames: class name → how many submodules are named so, as pairs.
         made: automatic name → the method that made it, as pairs.
-        reserved: the names used up.
     """
 
     method: str = ""
     autonames: tuple[tuple[str, int], ...] = ()
     made: tuple[tuple[str, str], ...] = ()
-    reserved: Reserved = ()
 
     @staticmethod
     def of(module: ModuleStructure) -> "Progress":
@@ -44,7 +41,6 @@ class Progress:
             state.in_compact,
             tuple(state.autonames.items()),
             tuple(state.made.items()),
-            tuple(state.reserved),
         )
 
     def resume(self, module: ModuleStructure) -> None:
@@ -53,9 +49,6 @@ class Progress:
         state.in_compact = self.method
         state.autonames = dict(self.autonames)
         state.made = dict(self.made)
-        for name, col in self.reserved[len(state.reserved) :]:
-            module.scope.reserve(name, col)
-            state.reserved.append((name, col))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

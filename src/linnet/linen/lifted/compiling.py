@@ -8,6 +8,7 @@ from linnet.lift import compiling
 from linnet.lift.engine import Pure
 from linnet.linen.lifted.placement import explained, plan_of
 from linnet.linen.lifted.targets import Call, transformed
+from linnet.linen.structure import map_modules, run_setup
 from linnet.state.collection_filters import CollectionFilter
 
 Target = TypeVar("Target")
@@ -43,7 +44,8 @@ class Jit:
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
-        plan = plan_of(self.name, self.variables, self.rngs)
+        plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
+        _set_up_fields(call.module)
         store = call.store(relative=True)
         taken = store.snapshot(plan, (call.module, *call.args), call.kwargs)
         split, donated, others, kwargs = compiling.partition(
@@ -71,6 +73,21 @@ class Jit:
         if key not in known:
             known[key] = compiling.compiler(**options)
         return known[key]
+
+
+def _set_up_fields(module: Any) -> None:
+    """Run ``setup`` of the modules in the fields of a module outside, where Flax looks at them.
+
+    Parameters that they declare there are drawn with keys from outside.
+    """
+
+    def set_up(inner: Any) -> None:
+        if inner.scope is not None:
+            run_setup(inner)
+            _set_up_fields(inner)
+
+    for name in module._facts.adoptable:
+        map_modules(set_up, getattr(module, name))
 
 
 def jit(
@@ -149,7 +166,7 @@ class Remat:
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
-        plan = plan_of(self.name, self.variables, self.rngs)
+        plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
         store = call.store()
         taken = store.snapshot(plan, (call.module, *call.args), call.kwargs)
         split, _, others, kwargs = compiling.partition(

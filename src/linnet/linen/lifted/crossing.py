@@ -120,7 +120,6 @@ class ScopeStore:
     def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
         """Take variables and keys out of the scopes, and the modules out of the arguments."""
         arguments, blueprints = self._take_modules((args, kwargs))
-        self.roots = [self.outer.root.at(path) for path in _outermost(self._paths())]
         values: list[dict[Path, Any]] = [{} for _ in plan.groups]
         keys: list[list[Any]] = [[] for _ in plan.groups]
         roots = tuple(self._take_root(scope, plan, values, keys) for scope in self.roots)
@@ -145,25 +144,26 @@ class ScopeStore:
         return Snapshot(crossing, arguments, structure)
 
     def _take_modules(self, arguments: Any) -> tuple[Any, tuple[tuple[int, Blueprint], ...]]:
-        """Put None in the places of modules; return them as (number of the leaf, blueprint)."""
+        """Put None in the places of modules, and find the roots.
+
+        Returns:
+            The arguments, and the modules as (number of the leaf, blueprint).
+        """
         leaves, treedef = jax.tree.flatten(arguments, is_leaf=_is_none)
         memo: dict[int, Any] = {}
         taken: list[tuple[int, Blueprint]] = []
         self.modules = []
-        for number, leaf in enumerate(leaves):
-            if isinstance(leaf, ModuleStructure):
-                cls = self.cls if leaf is self.module else None
-                taken.append((number, describe_module(leaf, memo, cls)))
-                leaves[number] = None
-                self.modules.append(leaf)
-        self._reached = [
-            blueprint.path for blueprint in memo.values() if blueprint.path is not None
-        ]
+        numbers = [i for i, leaf in enumerate(leaves) if isinstance(leaf, ModuleStructure)]
+        # variables are written in the order in which modules are met, and the target comes last
+        for number in sorted(numbers, key=lambda number: leaves[number] is self.module):
+            module = leaves[number]
+            cls = self.cls if module is self.module else None
+            taken.append((number, describe_module(module, memo, cls)))
+            leaves[number] = None
+            self.modules.append(module)
+        paths = [blueprint.path for blueprint in memo.values() if blueprint.path is not None]
+        self.roots = [self.outer.root.at(path) for path in _outermost(paths)]
         return jax.tree.unflatten(treedef, leaves), tuple(taken)
-
-    def _paths(self) -> list[tuple[str, ...]]:
-        """List the paths of all modules that are reached, that of the target first."""
-        return [self.module.scope.path, *self._reached]
 
     def _take_root(
         self, scope: Scope, plan: Plan, values: list[dict[Path, Any]], keys: list[list[Any]]
@@ -207,17 +207,12 @@ class ScopeStore:
         for scope, counts in zip(self.roots, description.counts, strict=True):
             for path, drawn in counts:
                 scope.at(path).counts.update(drawn)
-        for group in changes.groups:
-            for (col, *path), value in sorted(group.items()):
-                if col in self.outer.mutable:
-                    self._write(col, path, value)
-
-    def _write(self, col: str, path: list[str], value: Any) -> None:
-        root = next(s for s in self.roots if s.path == tuple(path[: len(s.path)]))
-        name, *rest = path[len(root.path) :]
-        for key in reversed(rest):
-            value = {key: value}
-        root.put_variable(col, name, value)
+        changed = [item for group in changes.groups for item in sorted(group.items(), key=_path)]
+        for root in self.roots:
+            depth = len(root.path)
+            for (col, *path), value in changed:
+                if tuple(path[:depth]) == root.path and col in self.outer.mutable:
+                    _write(root, col, path[depth:], value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,6 +292,17 @@ class ScopeInside:
 
 
 # --- small steps -----------------------------------------------------------------------------
+
+
+def _path(item: tuple[Path, Any]) -> Path:
+    return item[0]
+
+
+def _write(scope: Scope, col: str, path: list[str], value: Any) -> None:
+    name, *rest = path
+    for key in reversed(rest):
+        value = {key: value}
+    scope.put_variable(col, name, value)
 
 
 def _is_none(value: Any) -> bool:

@@ -25,7 +25,7 @@ class Grad:
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call; returns the result and the gradients."""
-        plan = plan_of(self.name, self.variables, self.rngs)
+        plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
         store = call.store()
         taken = store.snapshot(plan, (call.module, *call.args), {})
         pure = Pure(call.function, taken.structure, plan)

@@ -51,7 +51,7 @@ class Scan:
         """Carry out a call."""
         ignore_keywords(self.name, call.kwargs)
         if not call.args:
-            raise errors.ScanArgumentError(f"nn.{self.name}")
+            raise errors.ScanArgumentError("nn.scan")
         plan = self._plan()
         advice = (
             "`variable_axes={'batch_stats': 0}` for one for each step, `variable_broadcast` for "
@@ -82,7 +82,7 @@ class Scan:
             Group(variables_in(self.variable_carry), looping.carried, whole=True),
             *variable_groups(self.variable_axes),
         ]
-        return Plan(tuple(groups), self.name)
+        return Plan(tuple(groups), f"nn.{self.name}")
 
     def _loop(self, call: Call, plan: Plan) -> tuple[Any, looping.Loop, int]:
         """Take a snapshot, and make a loop of it."""
@@ -119,11 +119,11 @@ class Scan:
         return tuple(next(keys)[0] if each else next(variables)[0] for each in streams)
 
     def _length(self, plan: Plan, groups: Groups, xs: Any, in_axes: Any) -> int:
-        sizes = mapping.mapped_sizes(in_axes, xs, "args")
+        sizes = mapping.mapped_sizes(in_axes, xs, "xs")
         for group, values in zip(plan.groups, groups, strict=True):
             if isinstance(values, dict):
                 sizes += mapping.mapped_sizes(group.placement, values, "")
-        return mapping.common_size("nn.scan", sizes, "length", self.length)
+        return mapping.common_size(plan.transform, sizes, "length", self.length)
 
 
 def _pair(result: Any) -> Any:

@@ -1,7 +1,8 @@
 """``nn.vmap``."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from linnet.lift import mapping
@@ -43,7 +44,7 @@ class Vmap:
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
         groups = [*stream_groups(self.split_rngs, None), *variable_groups(self.variable_axes)]
-        plan = Plan(tuple(groups), self.name)
+        plan = Plan(tuple(groups), f"nn.{self.name}")
         ignore_keywords(self.name, call.kwargs)
         store = call.store()
         taken = store.snapshot(plan, (call.module, *call.args), {})
@@ -52,7 +53,7 @@ class Vmap:
         size = self._size(plan, taken.groups, args, in_axes)
         pure = with_box_axes(Pure(call.function, taken.structure, plan), plan, self.metadata_params)
         advice = "`variable_axes={'batch_stats': 0}`, `split_rngs={'dropout': True}`"
-        with explained(plan, advice):
+        with explained(plan, advice), _unshared():
             changes, result = mapping.vmap(
                 lambda groups, args: pure(groups, (args, {})),
                 plan,
@@ -67,11 +68,27 @@ class Vmap:
         return store.publish(changes, result)
 
     def _size(self, plan: Plan, groups: Any, args: Any, in_axes: Any) -> int:
-        sizes = mapping.mapped_sizes(in_axes, args, "args")
+        sizes = mapping.mapped_sizes(in_axes[1:], args[1:], "args")
         for group, values in zip(plan.groups, groups, strict=True):
             if isinstance(values, dict):
                 sizes += mapping.mapped_sizes(group.placement, values, "")
-        return mapping.common_size("nn.vmap", sizes, "axis_size", self.axis_size)
+        return mapping.common_size(plan.transform, sizes, "axis_size", self.axis_size)
+
+
+@contextmanager
+def _unshared() -> Generator[None, None, None]:
+    """Note on JAX's error of an unmapped output what it means for a variable."""
+    try:
+        yield
+    except ValueError as error:
+        if "out_axes" in str(error):
+            error.add_note(
+                "A variable, or a result, that all instances share (axis None) has got a value of "
+                "its own in each. Give its collection an axis, `variable_axes={'params': 0}`; or "
+                "make it the same in all: with `split_rngs={'params': False}` if it is drawn, with "
+                "a mean over `axis_name` if it is computed."
+            )
+        raise
 
 
 def vmap(
