@@ -128,11 +128,8 @@ def state(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
 
 
 def variables(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
-    """Return the variables of a model as a state; arrays that are in none are left out."""
-    from linnet.state.filters import All
-
-    filters = filters or (...,)
-    return state(node, *(All(Variable, each) for each in filters), graph=graph)
+    """Return the state of a model; another name of :func:`state`."""
+    return state(node, *filters, graph=graph)
 
 
 def graphdef(node: Any, /, *, graph: bool | None = None) -> GraphDef[Any]:
@@ -322,7 +319,7 @@ def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) ->
 
 
 def _paths(paths: list[Path]) -> str:
-    return ", ".join(map(errors.path_text, paths[:8])) + (" …" if len(paths) > 8 else "")
+    return ", ".join([errors.path_text(p) for p in paths[:8]]) + (" …" if len(paths) > 8 else "")
 
 
 def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool | None = None) -> A:
@@ -687,14 +684,15 @@ def find_duplicates(node: Any, /, *, only: Filter = ...) -> list[list[Path]]:
     """
     picks = to_predicate(only)
     found: dict[int, list[Path]] = {}
+    seen: set[int] = set()
 
     def visit(path: Path, value: Any) -> None:
         if isinstance(value, Pytree | Variable):
-            seen = id(value) in found
             if picks(path, value):
                 found.setdefault(id(value), []).append(path)
-            if seen:
+            if id(value) in seen:
                 return
+            seen.add(id(value))
         if isinstance(value, Pytree) or nature(value) is None:
             for key, child in children_of(value):
                 visit((*path, key), child)

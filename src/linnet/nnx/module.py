@@ -228,9 +228,9 @@ def iter_modules(
 
 
 def iter_children(node: Any, /, *, graph: bool | None = None) -> Iterator[tuple[Any, Any]]:
-    """Iterate over the attributes of an object that are objects themselves, with their names."""
+    """Iterate over the attributes of an object that are objects or variables, with their names."""
     for key, child in node._children():
-        if isinstance(child, Pytree):
+        if isinstance(child, Pytree | Variable):
             yield key, child
 
 

@@ -377,7 +377,7 @@ class Variable(Generic[A]):
             if name in _SETTABLE or hasattr(type(self), name):
                 object.__setattr__(self, name, value)
             else:
-                self.set_metadata(name, value)
+                raise AttributeError(_not_settable(self, name))
 
         def __delattr__(self, name: str) -> None:
             self.del_metadata(name)
@@ -484,6 +484,16 @@ def _normalised(metadata: Mapping[str, Any]) -> dict[str, Any]:
 def _metadata_of(boxed: VariableMetadata[Any]) -> dict[str, Any]:
     hooks = {name: getattr(boxed, name) for name in _HOOKS if getattr(boxed, name)}
     return {**_normalised(boxed.metadata), **hooks}
+
+
+def _not_settable(variable: Variable[Any], name: str) -> str:
+    from linnet.base.errors import near
+
+    kind = type(variable).__name__
+    return (
+        f"{kind}.{name} cannot be assigned to.{near(name, ['value', *variable._metadata])} The value "
+        f"is set with `variable[...] = x`, metadata with `variable.set_metadata({name}=x)`."
+    )
 
 
 def boxed(value: Any, metadata: dict[str, Any]) -> VariableMetadata[Any]:

@@ -1,0 +1,289 @@
+"""Variables: cells with a value and metadata, read like their values."""
+
+import copy
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from linnet import nnx
+from linnet.base import errors
+from nnx_twins import assert_same
+
+
+def own(metadata):
+    """Metadata without what Flax adds to every variable."""
+    return {k: v for k, v in metadata.items() if k not in {"hijax", "ref", "eager_sharding"}}
+
+
+READING = {
+    "ellipsis": lambda v: v[...],
+    "value": lambda v: v.value,
+    "get_value": lambda v: v.get_value(),
+    "raw": lambda v: v.get_raw_value(),
+    "index": lambda v: v[0, 1],
+    "get at index": lambda v: v.get_value(index=0),
+    "slice": lambda v: v[:, 1:],
+    "attribute": lambda v: (v.shape, v.ndim, str(v.dtype), v.size),
+    "method": lambda v: (v.T, v.mean(), v.sum(axis=0)),
+    "length": len,
+    "items": lambda v: list(v),
+    "contains": lambda v: 3.0 in v,
+    "jnp": lambda v: jnp.sum(v),
+    "numpy": lambda v: np.asarray(v),
+    "array": lambda v: jnp.array(v),
+    "add": lambda v: v + 1,
+    "radd": lambda v: 1 + v,
+    "sub": lambda v: (v - 1, 1 - v),
+    "mul": lambda v: (v * 2, 2 * v),
+    "div": lambda v: (v / 2, 2 / (v + 1), v // 2, 7 // (v + 1), v % 2, 7 % (v + 1)),
+    "pow": lambda v: (v**2, 2**v),
+    "matmul": lambda v: (v @ jnp.ones(3), jnp.ones(2) @ v),
+    "unary": lambda v: (-v, +v, abs(v)),
+    "two variables": lambda v: v + v,
+    "missing": lambda v: v.no_such_thing,
+    "hash": hash,
+}
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_variable_is_read_like_its_value(name):
+    """Attributes, operators and conversions give what they give on Flax."""
+
+    def program(nnx):
+        return READING[name](nnx.Param(jnp.arange(6.0).reshape(2, 3)))
+
+    assert_same(program)
+
+
+INTEGERS = {
+    "bits": lambda v: (
+        v & 1,
+        v | 8,
+        v ^ 1,
+        v << 1,
+        v >> 1,
+        ~v,
+        1 & v,
+        1 | v,
+        1 ^ v,
+        1 << v,
+        9 >> v,
+    ),
+    "conversions": lambda v: (int(v), float(v), complex(v), bool(v), [10, 20, 30, 40][v]),
+    "round": lambda v: (round(v), v.__floor__() if hasattr(int, "__floor__") else 0),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_operators_of_numbers(name):
+    """Variables of plain numbers have the operators of numbers."""
+    assert_same(lambda nnx: INTEGERS[name](nnx.Variable(3)))
+
+
+def _set(nnx, how):
+    v = nnx.Param(jnp.zeros((2, 3)))
+    how(v)
+    return v[...]
+
+
+SETTING = {
+    "ellipsis": lambda v: v.__setitem__(..., jnp.ones((2, 3))),
+    "ellipsis with a number": lambda v: v.__setitem__(..., 4.0),
+    "index": lambda v: v.__setitem__(0, 5.0),
+    "set_value": lambda v: v.set_value(jnp.ones(4)),
+    "set at index": lambda v: v.set_value(3.0, index=(0, 1)),
+    "raw": lambda v: v.set_raw_value(jnp.ones(1)),
+    "value": lambda v: setattr(v, "value", jnp.ones(2)),
+    "in place through ellipsis": lambda v: v.__setitem__(..., v[...] + 1),
+    "copy_from": lambda v: v.copy_from(type(v)(jnp.ones(2), a=1)),
+    "update_from_state": lambda v: v.update_from_state(type(v)(jnp.ones(2), a=1)),
+    "a variable": lambda v: v.set_value(type(v)(jnp.ones(2))),
+}
+
+
+@pytest.mark.parametrize("name", SETTING)
+def test_setting(name):
+    """Every way to set a value leaves what it leaves on Flax."""
+
+    assert_same(lambda nnx: _set(nnx, SETTING[name]))
+
+
+METADATA = {
+    "given": lambda v: own(v.get_metadata()),
+    "one": lambda v: (v.unit, v.get_metadata("unit"), v.has_metadata("unit")),
+    "default": lambda v: v.get_metadata("nope", 3),
+    "set keyword": lambda v: (v.set_metadata(a=1, b=2), own(v.get_metadata()))[1],
+    "set pair": lambda v: (v.set_metadata("a", 1), own(v.get_metadata()))[1],
+    "attribute": lambda v: setattr(v, "a", 5),
+    "delete": lambda v: (v.del_metadata("unit"), own(v.get_metadata()))[1],
+    "replace": lambda v: own(v.replace(a=1).get_metadata()),
+    "replaced value": lambda v: v.replace(jnp.zeros(3))[...],
+    "copy": lambda v: own(v.copy(a=2).get_metadata()),
+    "sharding": lambda v: own(type(v)(1.0, sharding=("x",), eager_sharding=False).get_metadata()),
+    "pytree": lambda v: own(jax.tree.map(lambda x: x, v).get_metadata()),
+}
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata(name):
+    """Metadata is set, read and carried along as on Flax."""
+    assert_same(lambda nnx: METADATA[name](nnx.Param(jnp.ones(2), unit="m")))
+
+
+def test_hooks():
+    """Hooks run when a value is made, read and set; the raw value passes them by."""
+
+    def program(nnx):
+        v = nnx.Param(
+            jnp.array(1.0),
+            on_get_value=lambda v, x: x + 1,
+            on_set_value=lambda v, x: x * 10,
+            on_create_value=lambda v, x: x + 100,
+        )
+        made = v.get_raw_value(), v[...]
+        v[...] = jnp.array(2.0)
+        return made, v.get_raw_value(), v.get_value()
+
+    assert_same(program)
+
+
+def test_subclasses_override_what_hooks_do():
+    """A subclass may override create_value, get_value and set_value."""
+
+    def program(nnx):
+        class Doubled(nnx.Variable):
+            def create_value(self, value):
+                return value + 0.5
+
+            def get_value(self, **index):
+                return 2 * super().get_value(**index)
+
+        v = Doubled(jnp.array(1.0))
+        return v.get_raw_value(), v.get_value(), v[...]
+
+    assert_same(program)
+
+
+def test_with_metadata():
+    """An initializer can say something about the variable that its value is put in."""
+
+    def program(nnx):
+        init = nnx.with_metadata(nnx.initializers.zeros_init(), unit="m", on_set_value=_minus)
+        v = nnx.Param(init(jax.random.key(0), (2,)), more=1)
+        v[...] = jnp.ones(2)
+        return v[...], v.unit, v.more
+
+    assert_same(program)
+
+
+def _minus(variable, value):
+    return -value
+
+
+def test_pytrees_as_values():
+    """The value may be a pytree; JAX sees its leaves below the key `value`."""
+
+    def program(nnx):
+        v = nnx.Variable({"a": jnp.ones(2), "b": 3})
+        leaves = jax.tree_util.tree_leaves_with_path(v)
+        return v["a"], [jax.tree_util.keystr(path) for path, _ in leaves]
+
+    assert_same(program)
+
+
+def test_kinds_by_name():
+    """Types are found by name and names by type; new ones are made when allowed."""
+
+    def program(nnx):
+        class Mask(nnx.Variable):
+            pass
+
+        known = [
+            nnx.variable_name_from_type(getattr(nnx, name))
+            for name in ("Param", "BatchStat", "Cache", "Intermediate", "Perturbation")
+        ]
+        name = nnx.variable_name_from_type(Mask, allow_register=True)
+        made = nnx.variable_type_from_name("things", allow_register=True)
+        return known, name, made.__name__, nnx.variable_type_from_name("params").__name__
+
+    assert_same(program)
+    assert_same(lambda nnx: nnx.variable_type_from_name("nobody"))
+
+
+def test_kinds_derive_as_on_flax():
+    """The lineage of every type of variable is Flax's."""
+    names = (
+        *("Param", "BatchStat", "Cache", "Intermediate", "Perturbation", "LoRAParam"),
+        *("RngState", "RngKey", "RngCount", "OptState", "OptArray", "OptVariable"),
+    )
+    assert_same(lambda nnx: {n: getattr(nnx, n).__mro__[1].__name__ for n in names})
+
+
+def test_copies_and_pickles():
+    """A copied or pickled variable has the value, the type and the metadata of the first."""
+    v = nnx.Param(jnp.arange(3.0), unit="m")
+    for other in (copy.copy(v), copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+        assert other is not v
+        assert type(other) is nnx.Param
+        assert other.unit == "m"
+        np.testing.assert_array_equal(other[...], v[...])
+
+
+def test_operators_beyond_flax():
+    """Operators that fail on Flax work too: all comparisons, divmod from the right, formats."""
+    v = nnx.Variable(3)
+    assert (v <= 3, v >= 4, v != 3, divmod(7, v), divmod(v, 2)) == (True, False, False, (2, 1), (1, 1))
+    assert f"{v:03d}" == "003"
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+def test_in_place_operators_say_what_to_write():
+    """`v += 1` would rebind the name; the error says which two forms work."""
+    v = nnx.Param(jnp.ones(2))
+    with pytest.raises(NotImplementedError, match=r"variable\[\.\.\.\] \+= x") as caught:
+        v += 1
+    assert "Param" in str(caught.value)
+
+
+def test_setting_from_an_inner_level_names_the_place():
+    """Setting a variable inside plain jax.jit, from outside, names its path."""
+    model = nnx.Dict(layers=nnx.List([nnx.Dict(kernel=nnx.Param(jnp.ones(2)))]))
+
+    @jax.jit
+    def step(x):
+        model.layers[0].kernel[...] = x
+        return x
+
+    with pytest.raises(errors.TraceContextError, match=r"model\.layers\[0\]\.kernel") as caught:
+        step(jnp.ones(2))
+    assert "nnx.jit" in str(caught.value)
+    np.testing.assert_array_equal(model.layers[0].kernel[...], jnp.ones(2))
+
+
+def test_metadata_that_is_not_there():
+    """A mistyped entry is told with those that exist."""
+    v = nnx.Param(1.0, unit="m")
+    with pytest.raises(AttributeError, match="'unit'"):
+        v.get_metadata("units")
+    with pytest.raises(AttributeError, match="Did you mean 'unit'"):
+        v.del_metadata("units")
+
+
+def test_types_are_not_mixed():
+    """copy_from and replace refuse another type."""
+    assert_same(lambda nnx: nnx.Param(1.0).copy_from(nnx.BatchStat(2.0)))
+    with pytest.raises(ValueError, match="BatchStat"):
+        nnx.Param(1.0).replace(nnx.BatchStat(2.0))
+
+
+def test_value_cannot_be_metadata():
+    """A metadata entry may not be called `value`."""
+    with pytest.raises(TypeError):
+        nnx.Param(1.0, value=2.0)
+    with pytest.raises(ValueError, match="cannot be metadata"):
+        nnx.Param(1.0).set_metadata({"value": 2.0})
