@@ -332,9 +332,13 @@ class Walk:
         keys: list[Any] = []
         children: list[Any] = []
         statics: dict[str, Any] = {}
+        # what is data by its value alone need not be remembered
+        explicit: list[tuple[Any, bool]] = []
         statuses = obj._statuses
         for key, value in obj._children():
             status = statuses.get(key)
+            if status is not None and not (status and nature(value)):
+                explicit.append((key, status))
             if holds_data(value) if status is None else status:
                 keys.append(key)
                 if status and not nature(value) and not holds_data(value):
@@ -345,16 +349,13 @@ class Walk:
                 statics[key] = value
                 if type(value) is list or type(value) is dict:
                     self.containers.append(value)
-        explicit = tuple(
-            [(k, s) for k, s in statuses.items() if not (s and nature(obj.__dict__.get(k)))]
-        )
         return ObjectDef(
             index,
             type(obj),
             tuple(keys),
             tuple(children),
             Statics(statics),
-            tuple(sorted(explicit)),
+            tuple(explicit),
         )
 
     def _marked(self, value: Any, path: Path, holder: Any, way: Path) -> Any:

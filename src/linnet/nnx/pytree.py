@@ -293,28 +293,22 @@ def static_key(value: Any) -> Any:
     return cls, value
 
 
-def _split(obj: Any) -> tuple[list[Any], list[Any], dict[str, Any]]:
+def _flatten(obj: Any) -> tuple[list[Any], Any]:
     names: list[Any] = []
     children: list[Any] = []
     statics: dict[str, Any] = {}
+    # what is data by its value alone need not be remembered
+    explicit: list[tuple[Any, bool]] = []
     for name, value in obj._children():
+        status = obj._statuses.get(name)
+        if status is not None and not (status and nature(value)):
+            explicit.append((name, status))
         if obj._holds(name, value):
             names.append(name)
             children.append(value)
         else:
             statics[name] = value
-    return names, children, statics
-
-
-def _flatten(obj: Any) -> tuple[list[Any], Any]:
-    names, children, statics = _split(obj)
-    # what is data by its value alone need not be remembered
-    statuses = tuple(
-        (name, status)
-        for name, status in sorted(obj._statuses.items())
-        if not (status and is_data(obj.__dict__.get(name)))
-    )
-    return children, (tuple(names), statuses, Statics(statics))
+    return children, (tuple(names), tuple(explicit), Statics(statics))
 
 
 def _flatten_with_keys(obj: Any) -> Any:

@@ -81,6 +81,16 @@ class Within:
         return f"{self.picks!r} in {Home(self.home)}"
 
 
+@dataclasses.dataclass(frozen=True)
+class InKeywords:
+    """Picks what lies in keyword arguments."""
+
+    def __call__(self, path: Path, value: Any) -> bool:
+        """Tell whether it matches."""
+        name = path[0][0]
+        return isinstance(name, str) and name is not RESULT
+
+
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Stand:
@@ -551,6 +561,7 @@ def _refilled(present: Any, made: Any) -> Any:
 __all__ = [
     "RESULT",
     "Home",
+    "InKeywords",
     "ObjectStore",
     "ObjectStructure",
     "Outcome",

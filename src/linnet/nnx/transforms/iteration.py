@@ -14,7 +14,7 @@ import jax
 from linnet.lift import looping, mapping
 from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, Pure
-from linnet.nnx.transforms.crossing import RESULT, ObjectStore, Within
+from linnet.nnx.transforms.crossing import RESULT, InKeywords, ObjectStore, Within
 from linnet.nnx.transforms.jit import unbound
 from linnet.nnx.transforms.placing import filters_of, is_by_filter
 from linnet.state.filters import Everything
@@ -152,7 +152,7 @@ def vmap(
             for number, axes in enumerate(positional)
             for group in _placed((number,), axes, metadata, {})
         ]
-        by_name = Group(Everything(), 0, axis_name=metadata.get(PARTITION_NAME))
+        by_name = Group(InKeywords(), 0, axis_name=metadata.get(PARTITION_NAME))
         plan = Plan((*groups, *result_groups, by_name), "nnx.vmap")
         store = ObjectStore()
         taken = store.snapshot(plan, args, kwargs)
@@ -350,7 +350,7 @@ def _scan(
         for group in _placed((number,), axes, metadata, _KINDS)
     ]
     groups += _placed((RESULT,), outputs.axes, metadata, _KINDS)
-    plan = Plan((*groups, Group(Everything(), broadcast, leaves=False)), "nnx.scan")
+    plan = Plan((*groups, Group(InKeywords(), broadcast, leaves=False)), "nnx.scan")
     store = ObjectStore()
     taken = store.snapshot(plan, args, kwargs)
     pure = Pure(f, taken.structure, plan)
