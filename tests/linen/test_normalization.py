@@ -86,7 +86,7 @@ ERRORS = [
         lambda nn: nn.BatchNorm(use_running_average=True).init(RNGS, jnp.ones((2, 3)), True),
         "use_running_average",
     ),
-    (lambda nn: nn.GroupNorm().init(RNGS, jnp.ones((2, 6))), r"num_groups=6\)"),
+    (lambda nn: nn.GroupNorm().init(RNGS, jnp.ones((2, 6))), r"num_groups=6\."),
     (lambda nn: nn.GroupNorm(2, group_size=2).init(RNGS, jnp.ones((2, 6))), "exactly one"),
     (lambda nn: nn.GroupNorm(None, 4).init(RNGS, jnp.ones((2, 6))), "divisor of 6"),
     (
