@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 from typing import Any as A
 
 from linnet.base.errors import near
-
 from linnet.nnx import initializers
 from linnet.nnx.attributes import data, has_data, is_data, register_data_type, static
 from linnet.nnx.capturing import capture
@@ -74,15 +73,11 @@ from linnet.nnx.layers.activation import (
     swish,
     tanh,
 )
-from linnet.nnx.layers.attention import (
-    MultiHeadAttention,
-    combine_masks,
-    dot_product_attention,
-    make_attention_mask,
-    make_causal_mask,
-)
+from linnet.nnx.layers.attention import MultiHeadAttention
 from linnet.nnx.layers.convolution import Conv, ConvTranspose
-from linnet.nnx.layers.dense import Einsum, Embed, Linear, LinearGeneral
+from linnet.nnx.layers.dense import Einsum, Linear, LinearGeneral
+from linnet.nnx.layers.dot_product import dot_product_attention
+from linnet.nnx.layers.embedding import Embed
 from linnet.nnx.layers.group_normalization import GroupNorm, InstanceNorm
 from linnet.nnx.layers.lora import LoRA, LoRALinear, LoRAParam
 from linnet.nnx.layers.normalization import BatchNorm, LayerNorm, RMSNorm
@@ -112,6 +107,7 @@ from linnet.nnx.transforms.modes import set_graph_mode, set_graph_updates
 from linnet.nnx.transforms.placing import StateAxes, StateSharding
 from linnet.nnx.transforms.shapes import eval_shape
 from linnet.nnx.variables import Variable, VariableMetadata
+from linnet.ops.masks import combine_masks, make_attention_mask, make_causal_mask
 from linnet.state.filters import (
     All,
     Any,

@@ -332,12 +332,12 @@ class Walk:
         keys: list[Any] = []
         children: list[Any] = []
         statics: dict[str, Any] = {}
-        # what is data by its value alone need not be remembered
+        # that a child is data is said by its being one, unless it is a container
         explicit: list[tuple[Any, bool]] = []
         statuses = obj._statuses
         for key, value in obj._children():
             status = statuses.get(key)
-            if status is not None and not (status and nature(value)):
+            if status is False or (status and nature(value) is None):
                 explicit.append((key, status))
             if holds_data(value) if status is None else status:
                 keys.append(key)
@@ -481,7 +481,7 @@ class Builder:
         for key, child in zip(definition.keys, definition.children, strict=True):
             value = build(child)
             made._put_child(key, value)
-            if key not in statuses and nature(value):
+            if nature(value) is not None:
                 statuses[key] = True
         return made
 

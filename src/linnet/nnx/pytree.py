@@ -73,10 +73,12 @@ class Pytree(metaclass=abc.ABCMeta):
         names, statuses, statics = static
         made = blank(cls)
         made._fill(statics.fresh())
+        known = dict(statuses)
         for name, child in zip(names, children, strict=True):
             made._put_child(name, child)
-        if statuses:
-            put(made, "_statuses", dict(statuses))
+            if nature(child) is not None:
+                known[name] = True
+        put(made, "_statuses", known)
         return made
 
     # --- attributes ---------------------------------------------------------------------------------
@@ -297,11 +299,11 @@ def _flatten(obj: Any) -> tuple[list[Any], Any]:
     names: list[Any] = []
     children: list[Any] = []
     statics: dict[str, Any] = {}
-    # what is data by its value alone need not be remembered
+    # that a child is data is said by its being one, unless it is a container
     explicit: list[tuple[Any, bool]] = []
     for name, value in obj._children():
         status = obj._statuses.get(name)
-        if status is not None and not (status and nature(value)):
+        if status is False or (status and nature(value) is None):
             explicit.append((name, status))
         if obj._holds(name, value):
             names.append(name)

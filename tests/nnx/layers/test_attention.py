@@ -7,7 +7,7 @@ import pytest
 from agreement import TOLERANCE, draw
 from linnet import nnx
 from linnet.base import errors
-from linnet.nnx.layers.attention import dot_product_attention_weights
+from linnet.nnx.layers.dot_product import dot_product_attention_weights
 from nnx_twins import assert_same, assert_same_layer, variables_of
 
 Q, K, V = draw(0, 2, 5, 8), draw(1, 2, 6, 8), draw(2, 2, 6, 8)

@@ -536,7 +536,7 @@ class _Settler:
         for key in sorted(wanted, key=lambda key: (isinstance(key, str), key)):
             obj._put_child(key, wanted[key])
         for key in definition.keys:
-            if key not in statuses and nature(wanted[key]):
+            if nature(wanted[key]) is not None:
                 statuses[key] = True
         put(obj, "_statuses", statuses)
         note_change(obj)
