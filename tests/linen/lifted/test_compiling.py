@@ -9,6 +9,7 @@ from tests.linen.lifted.probes import RNGS, X
 from tests.twins import assert_same
 
 import linnet.linen as nn
+from linnet.base.config import config
 
 LIFTS = {"jit": lambda nn: nn.jit, "remat": lambda nn: nn.remat}
 each_lift = pytest.mark.parametrize("lift", LIFTS.values(), ids=LIFTS)
@@ -157,6 +158,29 @@ def test_a_second_call_does_not_trace_again():
     assert len(traced) == 3
     Model(5).init(RNGS, X)
     assert len(traced) == 4
+
+
+def test_what_surrounds_a_call_is_part_of_the_key():
+    """Interceptors and flags that a trace depends on find another program, or make one."""
+    model = nn.jit(nn.Dense)(2)
+    variables = model.init(RNGS, X)
+    y = model.apply(variables, X)
+
+    def doubled(next_fun, args, kwargs, context):
+        return 2 * next_fun(*args, **kwargs)
+
+    with nn.intercept_methods(doubled):
+        assert jnp.array_equal(model.apply(variables, X), 2 * y)
+    assert jnp.array_equal(model.apply(variables, X), y)
+
+    class Draw(nn.Module):
+        @nn.jit
+        def __call__(self):
+            return jax.random.key_data(self.make_rng("dropout"))
+
+    plain = Draw().apply({}, rngs=RNGS)
+    with config.temp_flip_flag("fix_rng_separator", True):
+        assert not jnp.array_equal(Draw().apply({}, rngs=RNGS), plain)
 
 
 def test_fields_of_other_types_are_other_programs():

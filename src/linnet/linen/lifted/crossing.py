@@ -20,10 +20,11 @@ from typing import Any, TypeAlias
 import jax
 
 from linnet.base import errors
+from linnet.base.config import config
 from linnet.base.typing import Path
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.linen.context import context
-from linnet.linen.lifted.blueprint import Blueprint, Progress, build, describe_module
+from linnet.linen.lifted.blueprint import Blueprint, Progress, build, describe_module, key_of
 from linnet.linen.scope import Scope, Store
 from linnet.linen.structure import ModuleStructure
 from linnet.linen.variable import Variable
@@ -33,6 +34,7 @@ from linnet.state.collection_filters import (
     InCollections,
     collections_of,
 )
+from linnet.state.logical import get_logical_axis_rules
 
 Counts: TypeAlias = tuple[tuple[tuple[str, ...], tuple[tuple[str, int], ...]], ...]
 
@@ -136,6 +138,7 @@ class ScopeStore:
             resolves_later=outer.resolves_later,
             capture=outer.capture,
             interceptors=context.interceptors,
+            settings=key_of(_settings()),
         )
         crossing = tuple(
             key if isinstance(group.picks, Streams) else value
@@ -217,7 +220,7 @@ class ScopeStore:
 
 @dataclasses.dataclass(frozen=True)
 class ScopeStructure:
-    """What is static about a snapshot of scopes."""
+    """What is static about a snapshot of scopes, and all else that a trace may depend on."""
 
     roots: tuple[Root, ...]
     modules: tuple[tuple[int, Blueprint], ...]
@@ -226,6 +229,7 @@ class ScopeStructure:
     resolves_later: bool
     capture: Any
     interceptors: tuple[Any, ...]
+    settings: Hashable
 
     def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ScopeInside":
         """Make a store of the values, and build the modules in it."""
@@ -307,6 +311,12 @@ def _write(scope: Scope, col: str, path: list[str], value: Any) -> None:
 
 def _is_none(value: Any) -> bool:
     return value is None
+
+
+def _settings() -> Any:
+    """Return the settings, of a thread or the process, that a model reads while it is traced."""
+    flags = config.flax_fix_rng_separator, config.flax_preserve_adopted_names
+    return flags, get_logical_axis_rules()
 
 
 def _taker(plan: Plan, name: str, what: str) -> int | None:
