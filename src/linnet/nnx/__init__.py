@@ -122,6 +122,8 @@ from linnet.state.filters import (
 
 M = TypeVar("M", bound=Module)
 
+Object = Pytree  # the name it had before
+
 # what only some programs need is loaded when it is first asked for: name → the module it is in
 _ON_DEMAND: dict[str, str] = {
     name: f"linnet.nnx.{home}"
@@ -136,8 +138,15 @@ _ON_DEMAND: dict[str, str] = {
             *("ModelAndOptimizer", "OptArray", "OptState", "OptVariable", "Optimizer", "optimizer"),
         ),
         "training.train_state": ("TrainState",),
-        "views": ("as_abstract", "as_pure", "view", "view_info", "with_attributes", "with_vars"),
-        "trees": ("from_tree", "to_tree"),
+        "views": (
+            *("abstract_with_sharding", "as_abstract", "as_pure", "pure", "var_defaults"),
+            *("vars_as", "view", "view_info", "with_attributes", "with_vars"),
+        ),
+        "trees": (
+            *("MergeContext", "NodeStates", "SplitContext", "UpdateContext", "to_tree"),
+            *("current_update_context", "from_tree", "merge_context", "split_context"),
+            "update_context",
+        ),
         "visualization": ("display", "visualization"),
         "summary": ("tabulate", "summary"),
     }.items()

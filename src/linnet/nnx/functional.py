@@ -196,10 +196,10 @@ def merge(
             f"nnx.merge was given a {type(structure).__name__} first; it takes the GraphDef that "
             "nnx.split returned, then the states: nnx.merge(graphdef, state)."
         )
-    return unflatten(structure, _joined(states), copy_variables=copy)
+    return unflatten(structure, joined(states), copy_variables=copy)
 
 
-def _joined(states: tuple[Any, ...]) -> Any:
+def joined(states: tuple[Any, ...]) -> Any:
     if len(states) == 1:
         return states[0]
     flat: dict[Path, Any] = {}
@@ -225,7 +225,7 @@ def unflatten(
     Args are those of :func:`merge`.
     """
     del index_ref, outer_index_outer_ref, recreate_variables
-    leaves = _leaves_in_order(graphdef, state)
+    leaves = leaves_in_order(graphdef, state)
     made, _ = build(graphdef, leaves, _copied if copy_variables else new_variable)
     return made
 
@@ -236,7 +236,7 @@ def _copied(definition: VariableDef, value: Any) -> Any:
     return definition.type.from_metadata(value, dict(definition.metadata.values))
 
 
-def _leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
+def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
     """Return the leaves of a state in the order of the structure that they belong to."""
     if isinstance(state, list | tuple):
         if len(state) != graphdef.num_leaves:

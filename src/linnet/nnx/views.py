@@ -4,6 +4,7 @@
 changes the model they are given.
 """
 
+import dataclasses
 import inspect
 from typing import Any, TypeVar
 
@@ -212,6 +213,38 @@ def with_vars(
     return made
 
 
+@dataclasses.dataclass(frozen=True)
+class VarDefaults:
+    """Of what sort variables are made: Python objects, here."""
+
+    hijax: bool = False
+    ref: bool = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+def var_defaults(*, hijax: bool | None = None, ref: bool | None = None) -> VarDefaults:
+    """Return of what sort variables are made, or say it.
+
+    Args:
+        hijax: must not be true: variables are Python objects here.
+        ref: must not be true.
+
+    Raises:
+        NotImplementedError: another sort is asked for.
+    """
+    if hijax or ref:
+        raise NotImplementedError(
+            f"var_defaults(hijax={hijax}, ref={ref}) asks for variables whose values are JAX "
+            "references. Variables are Python objects here; leave the arguments out."
+        )
+    return VarDefaults()
+
+
 def _is_variable(value: Any) -> bool:
     return isinstance(value, Variable)
 
@@ -261,9 +294,17 @@ def _struct(value: Any, sharding: Any) -> Any:
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding)
 
 
+# the names they had before
+pure, vars_as, abstract_with_sharding = as_pure, with_vars, as_abstract
+
 __all__ = [
+    "VarDefaults",
+    "abstract_with_sharding",
     "as_abstract",
     "as_pure",
+    "pure",
+    "var_defaults",
+    "vars_as",
     "view",
     "view_info",
     "view_parameters",

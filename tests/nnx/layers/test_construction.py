@@ -1,10 +1,14 @@
 """Making layers: eagerly, compiled, abstractly and many at once, always with the same keys."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import twins
 from linnet import nnx
 from nnx_twins import assert_same, variables_of
 
@@ -113,3 +117,14 @@ def test_views_share_parameters():
         return outputs, model(x), variables_of(nnx, model)
 
     assert_same(program)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_pickled_and_copied(make):
+    """A layer comes back from pickle and from deepcopy as it was, streams included."""
+    layer = make(nnx, nnx.Rngs(0, dropout=1))
+    for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        assert nnx.graphdef(again) == nnx.graphdef(layer)
+        twins.compare(
+            variables_of(nnx, again), variables_of(nnx, layer), tolerance=0.0, drawn=False
+        )

@@ -452,15 +452,15 @@ def publish(
         for numbers, group in zip(outcome.handed, groups, strict=True)
         for number, value in zip(numbers, group, strict=True)
     }
-    settled = _Settler(outcome, values, walk(roots)[1].members)
-    after = [settled.settle(child, _NO_PLACE) for child in outcome.graphdef.root.children]
+    settled = Settler(outcome, values, walk(roots)[1].members)
+    after = [settled.settle(child) for child in outcome.graphdef.root.children]
     return put_objects(result, after)
 
 
 _NO_PLACE: Any = object()
 
 
-class _Settler:
+class Settler:
     """Changes objects until they have a given structure."""
 
     def __init__(self, outcome: Outcome, values: dict[int, Any], before: list[Any]) -> None:
@@ -470,7 +470,7 @@ class _Settler:
         self.members: dict[int, Any] = {}
         self.cells = 0
 
-    def settle(self, definition: Any, present: Any) -> Any:
+    def settle(self, definition: Any, present: Any = None) -> Any:
         """Return what a definition defines, made of what there was; ``present`` is in its place."""
         if isinstance(definition, VariableDef):
             return self._variable(definition)
@@ -482,7 +482,7 @@ class _Settler:
         if isinstance(definition, Reference):
             return self.members[definition.index]
         if isinstance(definition, ContainerDef):
-            items = [self.settle(child, _NO_PLACE) for child in definition.children]
+            items = [self.settle(child) for child in definition.children]
             if definition.type is tuple:
                 return tuple(items)
             if definition.type is list:
@@ -492,7 +492,7 @@ class _Settler:
             return _refilled(present, made)
         if isinstance(definition, PytreeDef):
             return definition.treedef.unflatten(
-                [self.settle(child, _NO_PLACE) for child in definition.children]
+                [self.settle(child) for child in definition.children]
             )
         return definition.value
 
@@ -565,7 +565,7 @@ __all__ = [
     "ObjectStore",
     "ObjectStructure",
     "Outcome",
-    "Slot",
+    "Settler",
     "Stand",
     "Within",
     "abstract_result",
