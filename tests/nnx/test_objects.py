@@ -81,7 +81,8 @@ PROGRAMS = {
     "pytree=False": lambda nnx: _opaque(nnx),
     "list": lambda nnx: _list(nnx),
     "long list": lambda nnx: [
-        path for path, _ in nnx.to_flat_state(nnx.state(nnx.List([nnx.Param(i) for i in range(12)])))
+        path
+        for path, _ in nnx.to_flat_state(nnx.state(nnx.List([nnx.Param(i) for i in range(12)])))
     ],
     "list errors": lambda nnx: nnx.List([1])[5],
     "dict": lambda nnx: _dict(nnx),
@@ -95,7 +96,9 @@ PROGRAMS = {
     "train and eval": lambda nnx: _train_and_eval(nnx),
     "missing attribute": lambda nnx: holder(nnx).nothing,
     "sow": lambda nnx: _sow(nnx),
-    "sow of another kind": lambda nnx: holder(nnx, h=nnx.Param(1.0)).sow(nnx.Intermediate, "h", 1.0),
+    "sow of another kind": lambda nnx: holder(nnx, h=nnx.Param(1.0)).sow(
+        nnx.Intermediate, "h", 1.0
+    ),
     "sow over a number": lambda nnx: holder(nnx, h=3).sow(nnx.Intermediate, "h", 1.0),
     "sow reduced": lambda nnx: _sow_reduced(nnx),
     "sow by name": lambda nnx: _sow_by_name(nnx),
@@ -140,7 +143,13 @@ def _list(nnx):
     it.extend([nnx.Param(5.0), nnx.Param(6.0)])
     it[1] = nnx.Param(9.0)
     del it[-1]
-    return popped.get_value(), len(it), values(nnx.state(it)), [type(x).__name__ for x in it], it[1:2][0].get_value()
+    return (
+        popped.get_value(),
+        len(it),
+        values(nnx.state(it)),
+        [type(x).__name__ for x in it],
+        it[1:2][0].get_value(),
+    )
 
 
 def _dict(nnx):
@@ -299,7 +308,7 @@ def test_unknown_attributes_are_suggested():
 
 
 def test_capture_without_anything_to_capture():
-    """capture is told what to capture, and on which module."""
+    """Capture is told what to capture, and on which module."""
     with pytest.raises(TypeError, match=r"nnx\.capture\(model, nnx\.Intermediate\)"):
         nnx.capture(layer(nnx))
     with pytest.raises(ValueError, match="Pass the module as an argument"):
@@ -345,16 +354,23 @@ def test_texts():
 
 
 def test_tables():
-    """tabulate lists modules, inputs, outputs, variables by kind, and totals."""
+    """Tabulate lists modules, inputs, outputs, variables by kind, and totals."""
     text = nnx.tabulate(
         model(nnx), jnp.ones((1, 2)), compute_flops=True, console_kwargs={"width": 150}
     )
-    for part in ("Model Summary", "layers/0", "kernel: float32[2,2]", "flops", "Total", "18 (72 B)"):
+    for part in (
+        "Model Summary",
+        "layers/0",
+        "kernel: float32[2,2]",
+        "flops",
+        "Total",
+        "18 (72 B)",
+    ):
         assert part in text
 
 
 def test_trees_for_notebooks():
-    """treescope renders models, variables and states."""
+    """Treescope renders models, variables and states."""
     import treescope
 
     for value in (model(nnx), nnx.Param(jnp.ones(2), unit="m"), nnx.state(model(nnx))):

@@ -74,7 +74,7 @@ PROGRAMS = {
     "prefix": lambda nnx: len(
         jax.tree.leaves(nnx.to_tree((layer(nnx), layer(nnx)), prefix=(0, None)))
     ),
-    "aliases": lambda nnx: (lambda m: nnx.to_tree((m, m), prefix=(0, None)))(layer(nnx)),
+    "aliases": lambda nnx: nnx.to_tree((layer(nnx),) * 2, prefix=(0, None)),
     "no context": lambda nnx: nnx.current_update_context("nobody"),
 }
 
@@ -86,8 +86,8 @@ def test_as_on_flax(name):
 
 
 def test_messages():
-    """An open context is asked for with the line that opens it; other sorts of variables are not."""
-    with pytest.raises(ValueError, match="@nnx.update_context"):
+    """Messages say which line opens a context, and that there is one sort of variables."""
+    with pytest.raises(ValueError, match=r"@nnx\.update_context"):
         nnx.current_update_context("nobody")
     with pytest.raises(NotImplementedError, match="Python objects"):
         nnx.var_defaults(ref=True)

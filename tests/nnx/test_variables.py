@@ -107,7 +107,6 @@ SETTING = {
 @pytest.mark.parametrize("name", SETTING)
 def test_setting(name):
     """Every way to set a value leaves what it leaves on Flax."""
-
     assert_same(lambda nnx: _set(nnx, SETTING[name]))
 
 
@@ -235,7 +234,13 @@ def test_copies_and_pickles():
 def test_operators_beyond_flax():
     """Operators that fail on Flax work too: all comparisons, divmod from the right, formats."""
     v = nnx.Variable(3)
-    assert (v <= 3, v >= 4, v != 3, divmod(7, v), divmod(v, 2)) == (True, False, False, (2, 1), (1, 1))
+    assert (v <= 3, v >= 4, v != 3, divmod(7, v), divmod(v, 2)) == (
+        True,
+        False,
+        False,
+        (2, 1),
+        (1, 1),
+    )
     assert f"{v:03d}" == "003"
 
 

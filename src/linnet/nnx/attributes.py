@@ -96,7 +96,7 @@ def holds_data(value: Any) -> bool:
     return kind
 
 
-# --- saying it explicitly -----------------------------------------------------------------------------
+# --- saying it explicitly --------------------------------------------------------------------
 
 
 def data(value: Any = _MISSING, /, **kwargs: Any) -> Any:

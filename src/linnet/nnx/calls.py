@@ -2,8 +2,8 @@
 
 The method ``__call__`` of every module class is wrapped when Python makes the class. The wrapper
 adds a note (PEP 678) to an exception that escapes: which module it was, where in the model, and on
-which inputs; the innermost module counts. While somebody watches, as ``nnx.tabulate`` does, calls go
-to the watcher instead.
+which inputs; the innermost module counts. While somebody watches, as ``nnx.tabulate`` does, calls
+go to the watcher instead.
 """
 
 import functools

@@ -77,7 +77,7 @@ class List(Module, MutableSequence[A], Generic[A]):
         return iter(self._items)
 
     # a list that holds something else is another list; identity is what tells objects apart
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -150,7 +150,7 @@ class Dict(Module, MutableMapping[str, A], Generic[A]):
     def __len__(self) -> int:
         return len(self.__dict__)
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -180,6 +180,11 @@ class Sequential(Module):
         self.layers = List(fns)
 
     def __call__(self, *args: Any, rngs: Any = None, **kwargs: Any) -> Any:
+        """Call the first with these arguments, each further one with what came before.
+
+        Raises:
+            TypeError: one of them cannot be called.
+        """
         output: Any = None
         for number, fn in enumerate(self.layers):
             if not callable(fn):

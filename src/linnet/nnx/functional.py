@@ -25,6 +25,8 @@ from linnet.nnx.graph import (
     children_of,
     new_variable,
     sort_key,
+)
+from linnet.nnx.graph import (
     unflatten as build,
 )
 from linnet.nnx.layout import Layout, layout_of
@@ -43,10 +45,10 @@ from linnet.state.filters import Filter, to_predicate
 
 A = TypeVar("A")
 
-# --- taking apart -----------------------------------------------------------------------------------
+# --- taking apart ----------------------------------------------------------------------------
 
 
-def split(node: A, *filters: Filter, graph: bool | None = None) -> Any:
+def split(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
     """Take a model apart into its structure and its state.
 
     Args:
@@ -163,7 +165,7 @@ def flatten(
     return layout.graphdef, FlatState.from_sorted_keys_values(layout.paths, layout.leaves())
 
 
-# --- putting together ---------------------------------------------------------------------------------
+# --- putting together ------------------------------------------------------------------------
 
 
 def merge(
@@ -288,9 +290,8 @@ def _number(definition: Any, counter: Any) -> Any:
 def _sort_in(
     tree: dict[Any, Any], state: Any, path: Path, leaves: list[Any], unknown: list[Path]
 ) -> None:
-    for key, value in state.items():
-        place = tree.get(key, _ABSENT)
-        value = _raw(value)
+    for key, held in state.items():
+        place, value = tree.get(key, _ABSENT), _raw(held)
         if type(place) is int:
             leaves[place] = value
         elif place is not _ABSENT and isinstance(value, Mapping):
@@ -313,8 +314,8 @@ def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) ->
     told = [f"{len(absent)} leaves are missing: {_paths(absent)}"] if absent else []
     told += [f"{len(unknown)} do not belong to it: {_paths(unknown)}"] if unknown else []
     return (
-        f"Incorrect number of leaves: the structure has {graphdef.num_leaves}. Of the states given, "
-        f"{'; '.join(told)}. Pass all the states that nnx.split returned with this GraphDef."
+        f"Incorrect number of leaves: the structure has {graphdef.num_leaves}. Of the states "
+        f"given, {'; '.join(told)}. Pass all the states that nnx.split returned with this GraphDef."
     )
 
 
@@ -340,7 +341,7 @@ def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool 
     return made
 
 
-# --- changing a model ---------------------------------------------------------------------------------
+# --- changing a model ------------------------------------------------------------------------
 
 
 def update(node: Any, state: Any, /, *states: Any) -> None:
@@ -395,9 +396,8 @@ def _collect(
             f"nnx.update was given a {type(state).__name__} as a state. Pass what nnx.state "
             "returned, or nested dictionaries with the keys of the model."
         )
-    for key, value in state.items():
-        value = _raw(value)
-        place = tree.get(key, _ABSENT)
+    for key, held in state.items():
+        place, value = tree.get(key, _ABSENT), _raw(held)
         if type(place) is int:
             cell = cells[place]
             problem = _shape_problem(cell, value)
@@ -521,7 +521,7 @@ def _pop(
             _pop(child, (*path, key), predicates, parts, removed, seen)
 
 
-# --- state that carries its structure ------------------------------------------------------------------
+# --- state that carries its structure --------------------------------------------------------
 
 
 class GraphState(Generic[A]):
@@ -544,7 +544,7 @@ jax.tree_util.register_pytree_node(
 )
 
 
-def unpack(node: A, *filters: Filter, graph: bool | None = None) -> Any:
+def unpack(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
     """Take a model apart into parts that carry its structure along; ``merge`` takes them.
 
     >>> from linnet import nnx
@@ -571,6 +571,7 @@ class CallProxy:
         return CallProxy(graphdef, states, (*way, (key,)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, tuple[GraphDef[Any], Any]]:
+        """Call it; return the result, and structure and state after the call."""
         graphdef, states, way = self._parts
         node = merge(graphdef, *states, copy=True)
         target = node
@@ -594,7 +595,7 @@ def call(graphdef_state: tuple[GraphDef[A], Any], /) -> Any:
     return CallProxy(structure, tuple(states))
 
 
-# --- maps over graphs -----------------------------------------------------------------------------------
+# --- maps over graphs ------------------------------------------------------------------------
 
 
 def recursive_map(f: Callable[[Path, Any], Any], node: Any, /, *, graph: bool | None = None) -> Any:

@@ -28,7 +28,7 @@ from linnet.nnx.variables import Variable
 Node = TypeVar("Node")
 Path = tuple[Any, ...]
 
-# --- definitions ----------------------------------------------------------------------------------
+# --- definitions -----------------------------------------------------------------------------
 
 
 class ObjectDef(NamedTuple):
@@ -185,7 +185,7 @@ def _definitions(path: Path, definition: Any) -> Iterator[tuple[Path, Any]]:
             yield from _definitions((*path, key), child)
 
 
-# --- cells --------------------------------------------------------------------------------------------
+# --- cells -----------------------------------------------------------------------------------
 
 
 class Slot:
@@ -261,7 +261,7 @@ def key_of(entry: Any) -> Any:
     return str(entry)
 
 
-# --- flatten ------------------------------------------------------------------------------------------
+# --- flatten ---------------------------------------------------------------------------------
 
 
 class Walk:
@@ -429,7 +429,7 @@ def walk(node: Any) -> tuple[GraphDef[Any], Walk]:
     return intern_graphdef(root, len(done.cells), done.has_references), done
 
 
-# --- unflatten ----------------------------------------------------------------------------------------
+# --- unflatten -------------------------------------------------------------------------------
 
 
 class Builder:
@@ -503,7 +503,7 @@ def unflatten(
     return builder.build(graphdef.root), builder
 
 
-# --- looking around -----------------------------------------------------------------------------------
+# --- looking around --------------------------------------------------------------------------
 
 
 def children_of(node: Any) -> list[tuple[Any, Any]]:

@@ -102,9 +102,9 @@ def with_metadata(initializer: Callable[..., Any], **metadata: Any) -> Callable[
 
     >>> import jax, jax.numpy as jnp
     >>> from linnet import nnx
-    >>> init = nnx.with_metadata(nnx.initializers.zeros_init(), out_sharding=("in", "out"))
-    >>> nnx.Param(init(jax.random.key(0), (2, 3))).out_sharding
-    ('in', 'out')
+    >>> init = nnx.with_metadata(nnx.initializers.zeros_init(), unit="m")
+    >>> nnx.Param(init(jax.random.key(0), (2, 3))).unit
+    'm'
     """
     import functools
 

@@ -5,10 +5,10 @@ Two mistakes are told here, each with the place of the variable.
 *Writing outward.* A variable made outside a JAX transformation is set inside it. The value would be
 a tracer that is dead when the transformation ends; :func:`refuse` raises.
 
-*Writing to a copy.* A module passed to a plain ``jax.jit`` or ``jax.grad`` is a pytree to JAX, which
-hands a copy of it in. Setting a variable of the copy is fine, if the copy comes out again; if not,
-the update is lost. :func:`watch_copy` marks the variables of such copies, and a mark that was
-written to and is thrown away, unread, warns.
+*Writing to a copy.* A module passed to a plain ``jax.jit`` or ``jax.grad`` is a pytree to JAX,
+which hands a copy of it in. Setting a variable of the copy is fine, if the copy comes out
+again; if not, the update is lost. :func:`watch_copy` marks the variables of such copies, and a mark
+that was written to and is thrown away, unread, warns.
 
 A variable does not know where it stands in a model. Only when something is wrong is it looked for,
 in the local variables of the running functions.
@@ -65,7 +65,7 @@ def forget_copy(variable: Any) -> None:
 
 
 def name_of(variable: Any, otherwise: str = "a variable") -> str:
-    """Say where a variable or object stands, as a running function sees it: ``model.layers[0]``."""
+    """Say where something stands, as a running function sees it: ``model.layers[0].kernel``."""
     from linnet.nnx.graph import path_to
 
     frame = sys._getframe(1)

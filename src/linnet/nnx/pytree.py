@@ -23,7 +23,7 @@ import jax
 from linnet.base import errors
 from linnet.base.jaxcompat import current_trace
 from linnet.nnx import attributes, levels
-from linnet.nnx.attributes import data, is_data, nature, static
+from linnet.nnx.attributes import data, nature, static
 from linnet.nnx.changes import note_change
 from linnet.nnx.variables import Variable
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 put = object.__setattr__
 
 
-class Pytree(metaclass=abc.ABCMeta):
+class Pytree(metaclass=abc.ABCMeta):  # noqa: B024 - subclasses may have abstract methods
     """An object whose attributes are data or static.
 
     Subclasses are registered with JAX as pytrees. With the class argument ``pytree=False`` they are
@@ -54,6 +54,7 @@ class Pytree(metaclass=abc.ABCMeta):
     _is_pytree: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make an object without attributes; ``__init__`` sets them."""
         del args, kwargs
         return blank(cls)
 
@@ -81,7 +82,7 @@ class Pytree(metaclass=abc.ABCMeta):
         put(made, "_statuses", known)
         return made
 
-    # --- attributes ---------------------------------------------------------------------------------
+    # --- attributes --------------------------------------------------------------------------
 
     if not TYPE_CHECKING:
 
@@ -119,28 +120,28 @@ class Pytree(metaclass=abc.ABCMeta):
 
     def _put_child(self, key: Any, value: Any) -> None:
         """Set an attribute by its key, without checks."""
-        self.__dict__[key] = value
+        vars(self)[key] = value
 
     def _fill(self, statics: dict[str, Any]) -> None:
         """Set the static attributes of a new object."""
-        self.__dict__.update(statics)
+        vars(self).update(statics)
 
     def _drop_child(self, key: Any) -> None:
         """Remove an attribute by its key, without checks."""
-        del self.__dict__[key]
+        del vars(self)[key]
 
     @staticmethod
     def _key_entry(key: Any) -> Any:
         """Return the entry that stands for an attribute in key paths of JAX."""
         return jax.tree_util.GetAttrKey(key)
 
-    # --- Python's own protocols ---------------------------------------------------------------------
+    # --- Python's own protocols --------------------------------------------------------------
 
     def __getstate__(self) -> Any:
         return {"attributes": dict(self.__dict__), "statuses": dict(self._statuses)}
 
     def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(state["attributes"])
+        vars(self).update(state["attributes"])
         put(self, "_statuses", state["statuses"])
 
     def __repr__(self) -> str:
@@ -168,7 +169,7 @@ def blank(cls: type[T]) -> T:
     return made
 
 
-# --- assigning ----------------------------------------------------------------------------------------
+# --- assigning -------------------------------------------------------------------------------
 
 
 def _note_assignment(owner: Any, name: str, value: Any, kind: bool | None) -> None:
@@ -226,7 +227,7 @@ def wrong_level(owner: Any, name: str) -> Exception:
     )
 
 
-# --- as pytrees -----------------------------------------------------------------------------------------
+# --- as pytrees ------------------------------------------------------------------------------
 
 
 class Statics:

@@ -34,7 +34,7 @@ class use_eager_sharding:  # noqa: N801 - Flax's name
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         config.update("flax_always_shard_variable", self._before)
 
     @staticmethod
@@ -64,8 +64,8 @@ def placed(variable: Variable[Any], value: Any) -> Any:
     if mesh is None and get_global_mesh() is None:
         raise ValueError(
             f"A {type(variable).__name__} of shape {tuple(getattr(value, 'shape', ()))} was made "
-            f"with out_sharding={names!r}, but there is no mesh to lay it out on. Make one current, "
-            "`with jax.set_mesh(mesh):`, pass mesh=mesh along, or put the layout off with "
+            f"with out_sharding={names!r}, but there is no mesh to lay it out on. Make one "
+            "current, `with jax.set_mesh(mesh):`, pass mesh=mesh along, or put the layout off with "
             "eager_sharding=False."
         )
     return constrain(value, spec_of(variable), mesh)
@@ -177,7 +177,7 @@ def with_partitioning(
     return wrapper
 
 
-# --- the axis of a transformation ------------------------------------------------------------------------
+# --- the axis of a transformation ------------------------------------------------------------
 
 
 def add_axis(variable: Variable[Any], index: int, name: Any) -> None:

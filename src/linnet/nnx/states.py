@@ -15,6 +15,7 @@ from types import EllipsisType
 from typing import Any, Generic, TypeVar
 
 import jax
+import numpy as np
 
 from linnet.base import errors
 from linnet.nnx.graph import sort_key
@@ -48,7 +49,7 @@ class State(MutableMapping[Any, V], Generic[K, V]):
         """The dictionary inside."""
         return self._mapping
 
-    # --- as a mapping -----------------------------------------------------------------------------
+    # --- as a mapping ------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Any:
         value = self._mapping[key]
@@ -110,7 +111,7 @@ class State(MutableMapping[Any, V], Generic[K, V]):
     def __setstate__(self, state: Any) -> None:
         self.__dict__["_mapping"] = state
 
-    # --- the functions of this file as methods ------------------------------------------------------
+    # --- the functions of this file as methods -----------------------------------------------
 
     def map(self, f: Callable[[Path, V], Any]) -> "State[K, Any]":
         """See ``nnx.map_state``."""
@@ -160,9 +161,11 @@ def _equal(one: Any, two: Any) -> bool:
     if isinstance(one, Variable) and isinstance(two, Variable):
         same = type(one) is type(two) and one.get_metadata() == two.get_metadata()
         return same and _equal(one.get_raw_value(), two.get_raw_value())
-    if hasattr(one, "shape") or hasattr(two, "shape"):
-        import numpy as np
+    return _equal_leaves(one, two)
 
+
+def _equal_leaves(one: Any, two: Any) -> bool:
+    if hasattr(one, "shape") or hasattr(two, "shape"):
         return np.shape(one) == np.shape(two) and bool((one == two).all())
     return bool(one == two)
 
@@ -268,7 +271,7 @@ jax.tree_util.register_pytree_with_keys(
 )
 
 
-# --- nested and flat ----------------------------------------------------------------------------------
+# --- nested and flat -------------------------------------------------------------------------
 
 
 def items_of(state: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -329,7 +332,7 @@ def map_state(f: Callable[[Path, Any], Any], state: Any) -> Any:
     return State(made, _copy=False) if isinstance(state, State) else made
 
 
-# --- filters --------------------------------------------------------------------------------------------
+# --- filters ---------------------------------------------------------------------------------
 
 
 def predicates_of(filters: Sequence[Filter]) -> tuple[Any, ...]:
@@ -387,7 +390,7 @@ def split_state(state: Any, first: Filter, /, *filters: Filter) -> Any:
 
     Args:
         state: the state.
-        first: a filter: a type, a tag, a predicate ``(path, leaf)``, ``...``, ``Any(...)`` and so on.
+        first: a filter: a type, a tag, a predicate ``(path, leaf)``, ``...``, ``Any(...)``, ...
         *filters: further ones.
 
     Returns:
@@ -435,7 +438,7 @@ def diff(state: Any, other: Any) -> Any:
     return from_flat_state([pair for pair in items_of(state) if pair[0] not in have])
 
 
-# --- pure dictionaries ----------------------------------------------------------------------------------
+# --- pure dictionaries -----------------------------------------------------------------------
 
 
 def to_pure_dict(state: Any, extract_fn: Callable[[Any], Any] | None = None) -> dict[Any, Any]:

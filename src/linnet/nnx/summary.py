@@ -85,7 +85,8 @@ def tabulate(
     >>> import jax.numpy as jnp
     >>> from linnet import nnx
     >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
-    >>> "kernel: float32[2,3]" in nnx.tabulate(model, jnp.ones((1, 2)), console_kwargs={"width": 80})
+    >>> table = nnx.tabulate(model, jnp.ones((1, 2)), console_kwargs={"width": 80})
+    >>> "kernel: float32[2,3]" in table
     True
     """
     calls = _record(obj, method, input_args, input_kwargs)

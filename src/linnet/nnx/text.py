@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from linnet.base.jaxcompat import trace_of
 from linnet.display.outline import shape_text
 from linnet.nnx.pytree import Pytree
 from linnet.nnx.variables import Variable
@@ -57,7 +58,7 @@ def _written(value: Any, indent: str, seen: set[int], values: bool) -> str:
         return _array(value, indent, values)
     if isinstance(value, type):
         return value.__name__
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
+    if hasattr(value, "_fields"):
         fields = zip(value._fields, value, strict=True)
         lines = [f"{k}={_written(v, indent + _INDENT, seen, values)}" for k, v in fields]
         return _block(f"{type(value).__name__}(", lines, ")", indent)
@@ -65,11 +66,8 @@ def _written(value: Any, indent: str, seen: set[int], values: bool) -> str:
 
 
 def _array(value: Any, indent: str, values: bool) -> str:
-    if (
-        values
-        and isinstance(value, jax.Array | np.ndarray)
-        and not isinstance(value, jax.core.Tracer)
-    ):
+    known = isinstance(value, jax.Array | np.ndarray | np.generic) and trace_of(value) is None
+    if known and (values or value.shape == ()):
         return repr(value).replace("\n", "\n" + indent)
     return shape_text(value)
 
@@ -172,8 +170,8 @@ def text_of_graphdef(graphdef: Any) -> str:
             name = kind.__name__ if kind is not None else str(definition.treedef)
             statics = getattr(definition, "statics", "")
             lines.append(f"{lead}{name}({statics!r})" if statics != "" else f"{lead}{name}")
-            for key, child in zip(definition.keys, definition.children, strict=True):
-                visit(key, child, depth + 1)
+            for name, child in zip(definition.keys, definition.children, strict=True):
+                visit(name, child, depth + 1)
 
     visit(None, graphdef.root, 1)
     inside = "\n".join(lines)

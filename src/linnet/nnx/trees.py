@@ -2,8 +2,8 @@
 
 ``split`` takes one object apart. What two objects share is lost if each is taken apart by itself;
 in a :func:`split_context` it is not: the second refers to the first. :func:`merge_context` is the
-inverse. :func:`to_tree` does this for all objects in a pytree, and :func:`from_tree` puts them back;
-they are what a transformation of one's own needs.
+inverse. :func:`to_tree` does this for all objects in a pytree, and :func:`from_tree` puts them
+back; they are what a transformation of one's own needs.
 
 An :func:`update_context` ties four steps together, as transformations do: split outside, merge
 inside, split inside, merge outside. The last one changes the objects of the first.
@@ -26,7 +26,7 @@ from linnet.nnx.variables import Variable
 _MISSING: Any = object()
 
 
-# --- contexts ---------------------------------------------------------------------------------------
+# --- contexts --------------------------------------------------------------------------------
 
 
 class LinkedGraphDef(GraphDef[Any]):
@@ -82,7 +82,7 @@ class _UpdateManager(contextlib.ContextDecorator):
         _updates.setdefault(self.tag, []).append(context)
         return context
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         _updates[self.tag].pop()
 
 
@@ -231,7 +231,7 @@ def merge_context(
     yield MergeContext(ctxtag, inner)
 
 
-# --- trees ------------------------------------------------------------------------------------------------
+# --- trees -----------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,10 +294,7 @@ class NodeStates:
 jax.tree_util.register_pytree_with_keys(
     NodeStates,
     lambda node: (
-        [
-            (jax.tree_util.SequenceKey(n), state)
-            for n, state in enumerate(node.states)
-        ],
+        [(jax.tree_util.SequenceKey(n), state) for n, state in enumerate(node.states)],
         (node._graphdef, node.metadata),
     ),
     lambda static, states: NodeStates(static[0], tuple(states), static[1]),

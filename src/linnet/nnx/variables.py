@@ -19,7 +19,7 @@ Three rules:
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import jax
 
@@ -81,7 +81,7 @@ class Variable(Generic[A]):
 
     def __init__(
         self,
-        value: A | VariableMetadata[A],
+        value: Any,
         *,
         hijax: bool | None = None,
         ref: bool | None = None,
@@ -108,7 +108,7 @@ class Variable(Generic[A]):
                 value = placed(self, value)
         put(self, "_value", value)
 
-    # --- the value ------------------------------------------------------------------------------
+    # --- the value ---------------------------------------------------------------------------
 
     def create_value(self, value: A) -> A:
         """Return the first value: what ``value`` becomes when the variable is made."""
@@ -135,9 +135,7 @@ class Variable(Generic[A]):
         """
         if isinstance(value, Variable):
             value = value.get_value()
-        if index is not _MISSING and index is not ...:
-            value = _with_part(self._value, index, value)
-        elif index is ... and isinstance(self._value, jax.Array) and not _is_value(value):
+        if index is not _MISSING and (index is not ... or _fills(self._value, value)):
             value = _with_part(self._value, index, value)
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
@@ -250,7 +248,7 @@ class Variable(Generic[A]):
         put(made, "_lost", None)
         return made
 
-    # --- metadata -------------------------------------------------------------------------------
+    # --- metadata ----------------------------------------------------------------------------
 
     @property
     def type(self) -> type[Self]:
@@ -313,9 +311,10 @@ class Variable(Generic[A]):
             TraceContextError: the variable was made at another level of tracing.
         """
         if len(args) == 1 and isinstance(args[0], Mapping) and not kwargs:
-            self._replace_metadata(_normalised(args[0]))
+            self._replace_metadata(_normalised(cast("Mapping[str, Any]", args[0])))
         elif len(args) == 2 and not kwargs:
-            self._replace_metadata({**self._metadata, **_normalised({args[0]: args[1]})})
+            name, value = cast("tuple[str, Any]", args)
+            self._replace_metadata({**self._metadata, **_normalised({name: value})})
         elif kwargs and not args:
             self._replace_metadata({**self._metadata, **_normalised(kwargs)})
         else:
@@ -354,7 +353,7 @@ class Variable(Generic[A]):
         for hook in self._metadata.get("on_remove_axis", ()):
             hook(self, axis_index, axis_name)
 
-    # --- being read like the value ----------------------------------------------------------------
+    # --- being read like the value -----------------------------------------------------------
 
     if not TYPE_CHECKING:
 
@@ -396,6 +395,7 @@ class Variable(Generic[A]):
         del value[key]  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the value."""
         return self.get_value()(*args, **kwargs)  # type: ignore[operator]
 
     def __iter__(self) -> Iterator[Any]:
@@ -446,8 +446,10 @@ def _restored(cls: Any, value: Any, metadata: dict[str, Any]) -> Any:
     return cls.from_metadata(value, dict(metadata))
 
 
-def _is_value(value: Any) -> bool:
-    return hasattr(value, "shape") or isinstance(value, list | tuple | dict)
+def _fills(old: Any, value: Any) -> bool:
+    """Tell whether ``v[...] = value`` fills the array that is there with a number."""
+    whole = hasattr(value, "shape") or isinstance(value, list | tuple | dict)
+    return isinstance(old, jax.Array) and not whole
 
 
 def _with_part(old: Any, index: Any, part: Any) -> Any:
@@ -491,8 +493,8 @@ def _not_settable(variable: Variable[Any], name: str) -> str:
 
     kind = type(variable).__name__
     return (
-        f"{kind}.{name} cannot be assigned to.{near(name, ['value', *variable._metadata])} The value "
-        f"is set with `variable[...] = x`, metadata with `variable.set_metadata({name}=x)`."
+        f"{kind}.{name} cannot be assigned to.{near(name, ['value', *variable._metadata])} The "
+        f"value is set with `variable[...] = x`, metadata with `variable.set_metadata({name}=x)`."
     )
 
 
@@ -516,7 +518,7 @@ def _no_metadata(variable: Variable[Any], name: str) -> str:
     )
 
 
-# --- operators ------------------------------------------------------------------------------------
+# --- operators -------------------------------------------------------------------------------
 
 _BINARY = (
     *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
@@ -578,7 +580,7 @@ def _install_operators() -> None:
 _install_operators()
 
 
-# --- as pytrees -------------------------------------------------------------------------------------
+# --- as pytrees ------------------------------------------------------------------------------
 
 
 def _flatten(variable: Variable[Any]) -> tuple[tuple[Any], tuple[tuple[str, Any], ...]]:

@@ -101,7 +101,7 @@ def view_info(node: Any, /, *, only: Filter = ..., graph: bool | None = None) ->
         if not parameters:
             continue
         lines.append(f"{name}:")
-        described = _described_arguments(classes[name].set_view)
+        described = _described_arguments(getattr(classes[name], "set_view", None))
         for argument, parameter in parameters.items():
             lines.append(f"  {_signature(parameter)}")
             lines += [f"    {line}" for line in described.get(argument, [])]

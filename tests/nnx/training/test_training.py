@@ -136,7 +136,9 @@ def _multi(nnx):
 PROGRAMS = {
     "eager training": lambda nnx: trained(nnx, optax.adam(1e-2), compiled=False),
     "some parameters": lambda nnx: trained(nnx, optax.adam(1e-2), nnx.PathContains("bias")),
-    "kinds": lambda nnx: kinds(nnx.state(nnx.Optimizer(layer(nnx), optax.adam(1.0), wrt=nnx.Param))),
+    "kinds": lambda nnx: kinds(
+        nnx.state(nnx.Optimizer(layer(nnx), optax.adam(1.0), wrt=nnx.Param))
+    ),
     "updates": _updates,
     "model and optimizer": _holding,
     "without wrt": lambda nnx: nnx.Optimizer(layer(nnx), optax.sgd(0.1)),
@@ -149,7 +151,9 @@ PROGRAMS = {
     "metadata": lambda nnx: [
         v.unit
         for v in jax.tree.leaves(
-            nnx.Optimizer(layer(nnx, unit="m"), optax.adam(1.0), wrt=nnx.PathContains("kernel")).opt_state,
+            nnx.Optimizer(
+                layer(nnx, unit="m"), optax.adam(1.0), wrt=nnx.PathContains("kernel")
+            ).opt_state,
             is_leaf=lambda x: isinstance(x, nnx.Variable),
         )
         if v.has_metadata("unit")
@@ -160,11 +164,11 @@ PROGRAMS = {
     "average of another name": lambda nnx: _average(nnx, "loss"),
     "average without values": lambda nnx: metrics_of(nnx).Average().update(loss=1.0),
     "accuracy": _accuracy,
-    "accuracy of floats": lambda nnx: metrics_of(nnx).Accuracy().update(
-        logits=jnp.eye(2), labels=jnp.ones(2)
+    "accuracy of floats": lambda nnx: (
+        metrics_of(nnx).Accuracy().update(logits=jnp.eye(2), labels=jnp.ones(2))
     ),
-    "accuracy of other ranks": lambda nnx: metrics_of(nnx).Accuracy().update(
-        logits=jnp.eye(2), labels=jnp.ones((2, 2), jnp.int32)
+    "accuracy of other ranks": lambda nnx: (
+        metrics_of(nnx).Accuracy().update(logits=jnp.eye(2), labels=jnp.ones((2, 2), jnp.int32))
     ),
     "threshold": lambda nnx: metrics_of(nnx).Accuracy(threshold="high"),
     "welford": _welford,

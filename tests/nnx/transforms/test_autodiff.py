@@ -51,9 +51,7 @@ PROGRAMS = {
     "decorator": lambda nnx: values(nnx.grad(argnums=0)(loss)(layer(nnx))),
     "in jit": lambda nnx: _in_jit(nnx),
     "not a scalar": lambda nnx: nnx.grad(lambda m: m(X))(layer(nnx)),
-    "values only": lambda nnx: values(
-        nnx.state(nnx.grad(loss, graph_updates=False)(layer(nnx)))
-    ),
+    "values only": lambda nnx: values(nnx.state(nnx.grad(loss, graph_updates=False)(layer(nnx)))),
     "bound": lambda nnx: nnx.grad(layer(nnx).__call__),
     "remat": lambda nnx: _remat(nnx),
     "remat static": lambda nnx: nnx.remat(lambda m, n, x: m(x) * n, static_argnums=1)(
@@ -160,6 +158,6 @@ def test_keyword_arguments():
 
 
 def test_argnums_out_of_range():
-    """argnums that names no argument is told."""
+    """Argnums that names no argument is told."""
     with pytest.raises(ValueError, match="argnums=2"):
         nnx.grad(loss, argnums=2)(layer(nnx))

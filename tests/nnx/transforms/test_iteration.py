@@ -258,16 +258,23 @@ def _abstract(nnx):
 def _abstract_model(nnx):
     m = model(nnx)
     other = nnx.eval_shape(lambda m, x: (m(x), m)[1], m, X)
-    return other is m, m.count[...], other.first.kernel.get_value().shape, other.first is other.shared
+    return (
+        other is m,
+        m.count[...],
+        other.first.kernel.get_value().shape,
+        other.first is other.shared,
+    )
 
 
 EVAL_SHAPE = {
     "made": _abstract,
     "model": _abstract_model,
     "arrays": lambda nnx: nnx.eval_shape(lambda m, x: m(x), layer(nnx), X).shape,
-    "structs": lambda nnx: nnx.eval_shape(
-        lambda m, x: m(x), layer(nnx), jax.ShapeDtypeStruct((5, 2), jnp.float32)
-    ).shape,
+    "structs": lambda nnx: (
+        nnx.eval_shape(
+            lambda m, x: m(x), layer(nnx), jax.ShapeDtypeStruct((5, 2), jnp.float32)
+        ).shape
+    ),
 }
 
 
@@ -278,7 +285,7 @@ def test_eval_shape_as_on_flax(name):
 
 
 def test_keyword_arguments_are_mapped():
-    """vmap maps keyword arguments along axis 0, as jax.vmap does; a scan hands them to all steps."""
+    """Vmap maps keyword arguments along axis 0; a scan hands them to all steps."""
     x = jnp.arange(6.0).reshape(3, 2)
     mapped = nnx.vmap(lambda m, x: m(x), in_axes=(None,))(layer(nnx), x=x)
     np.testing.assert_allclose(mapped, layer(nnx)(x), rtol=1e-6)
@@ -290,7 +297,7 @@ def test_keyword_arguments_are_mapped():
 
 
 def test_a_mapped_value_in_an_unmapped_variable_is_named():
-    """vmap with a shared model that is set to what differs between instances names the variable."""
+    """Vmap with a shared model that is set to what differs between instances names the variable."""
     set_bias = nnx.vmap(lambda m, x: m.bias.set_value(x), in_axes=(None, 0))
     with pytest.raises(errors.MappedUpdateError, match="/argument 0/bias") as caught:
         set_bias(layer(nnx), jnp.ones((3, 2)))

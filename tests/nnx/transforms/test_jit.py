@@ -128,7 +128,9 @@ PROGRAMS = {
     "donated": lambda nnx: _donated(nnx),
     "eval_shape": lambda nnx: nnx.jit(lambda m, x: m(x)).eval_shape(model(nnx), X).shape,
     "lowered": lambda nnx: _lowered(nnx),
-    "jit_partial": lambda nnx: nnx.jit_partial(lambda m, x: m(x), layer(nnx), graph_updates=False)(X),
+    "jit_partial": lambda nnx: nnx.jit_partial(lambda m, x: m(x), layer(nnx), graph_updates=False)(
+        X
+    ),
     "cached_partial": lambda nnx: _cached_partial(nnx),
     "bound method": lambda nnx: nnx.jit(layer(nnx).__call__),
     "nested jit": lambda nnx: _nested_jit(nnx),
@@ -244,8 +246,9 @@ CHANGES = {
     "a plain list": lambda m: m.extra.append(layer(nnx)),
     "a plain dictionary": lambda m: m.table.update(b=layer(nnx)),
     "an item replaced": lambda m: m.layers.__setitem__(0, layer(nnx)),
-    "popped": lambda m: nnx.pop(m, lambda path, v: path == ("first", "bias")) and setattr(
-        m.first, "bias", nnx.Param(jnp.full(2, 3.0))
+    "popped": lambda m: (
+        nnx.pop(m, lambda path, v: path == ("first", "bias"))
+        and setattr(m.first, "bias", nnx.Param(jnp.full(2, 3.0)))
     ),
 }
 
@@ -305,7 +308,9 @@ def test_identities_survive():
 
 def test_shardings():
     """The variables of an object are laid out by one sharding, or by filters."""
-    mesh = jax.make_mesh((2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    mesh = jax.make_mesh(
+        (2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
+    )
     split, whole = (NamedSharding(mesh, PartitionSpec(*spec)) for spec in (("x",), ()))
     m = layer(nnx)
     by_filter = nnx.StateSharding({nnx.PathContains("kernel"): split, ...: whole})
@@ -327,7 +332,9 @@ def test_shardings():
 
 def test_bound_methods_are_refused_with_the_two_ways_out():
     """A method of an object would make its variables constants; the message shows both cures."""
-    with pytest.raises(errors.BoundMethodError, match=r"nnx\.jit\(Layer\.__call__\)\(obj") as caught:
+    with pytest.raises(
+        errors.BoundMethodError, match=r"nnx\.jit\(Layer\.__call__\)\(obj"
+    ) as caught:
         nnx.jit(layer(nnx).__call__)
     assert "@nnx.jit" in str(caught.value)
 

@@ -37,7 +37,6 @@ from linnet.nnx.graph import (
     Path,
     PytreeDef,
     Reference,
-    Slot,
     VariableDef,
     children_of,
     key_of,
@@ -363,7 +362,7 @@ class ObjectInside:
                 sharding.add_axis(cell, group.placement, group.axis_name)
 
     def _warn_of_loss(self, path: Path, homes: tuple[Home, ...], cell: Any) -> None:
-        """Warn of an update that is not handed out; streams are read from, on purpose, like that."""
+        """Warn of an update that is not handed out; streams are read so on purpose."""
         if not isinstance(cell, RngState):
             name = errors.path_text((homes[path[0]], *path[1:]))
             warnings.warn(
@@ -427,7 +426,7 @@ def _index(definition: Any) -> int | None:
     return definition.index if isinstance(definition, VariableDef) else None
 
 
-# --- publish ------------------------------------------------------------------------------------------
+# --- publish ---------------------------------------------------------------------------------
 
 
 def publish(

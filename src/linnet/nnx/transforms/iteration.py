@@ -78,7 +78,7 @@ def _placed(
     return groups
 
 
-# --- vmap ---------------------------------------------------------------------------------------------
+# --- vmap ------------------------------------------------------------------------------------
 
 
 def vmap(
@@ -103,8 +103,8 @@ def vmap(
         axis_name: as for ``jax.vmap``.
         axis_size: as for ``jax.vmap``.
         spmd_axis_name: as for ``jax.vmap``.
-        transform_metadata: ``{nnx.PARTITION_NAME: name}`` names the new axis in the ``out_sharding``
-            of variables.
+        transform_metadata: ``{nnx.PARTITION_NAME: name}`` names the new axis in the
+            ``out_sharding`` of variables.
         graph: taken for Flax's sake.
         graph_updates: taken for Flax's sake.
 
@@ -185,7 +185,7 @@ def _per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:
     return tuple(axes)
 
 
-# --- scan ---------------------------------------------------------------------------------------------
+# --- scan ------------------------------------------------------------------------------------
 
 _KINDS = {
     Carry: Group(Everything(), looping.carried, whole=True),

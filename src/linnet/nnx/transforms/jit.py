@@ -24,7 +24,6 @@ from linnet.nnx.layout import Layout, joint_layout
 from linnet.nnx.pytree import Pytree
 from linnet.nnx.transforms import crossing
 from linnet.nnx.transforms.crossing import (
-    RESULT,
     Home,
     ObjectStructure,
     Outcome,
@@ -52,10 +51,11 @@ def _role(value: Any) -> bool | None:
     cls = type(value)
     role = _roles.get(cls, _MISSING)
     if role is _MISSING:
+        role = None
         if is_object(value):
             role = True
-        else:
-            role = False if jax.tree_util.all_leaves([value]) else None
+        elif jax.tree_util.all_leaves([value]):
+            role = False
         _roles[cls] = role
     return role
 
@@ -95,7 +95,7 @@ class _Program:
 def _as_slice(numbers: list[int]) -> Any:
     if numbers and numbers == list(range(numbers[0], numbers[-1] + 1)):
         return slice(numbers[0], numbers[-1] + 1)
-    return numbers if numbers else slice(0, 0)
+    return numbers or slice(0, 0)
 
 
 class JitWrapped:
@@ -126,9 +126,10 @@ class JitWrapped:
     def __get__(self, obj: Any, objtype: Any = None) -> Any:
         return self if obj is None else functools.partial(self, obj)
 
-    # --- a call -------------------------------------------------------------------------------------
+    # --- a call ------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function, compiled for the structure of these arguments."""
         numbers: list[int] = []
         simple = not kwargs
         for number, arg in enumerate(args):
@@ -208,7 +209,7 @@ class JitWrapped:
         }
         return tuple(roots), layout, program, flat, flat_kwargs
 
-    # --- what is compiled ---------------------------------------------------------------------------
+    # --- what is compiled --------------------------------------------------------------------
 
     def _plan(self, homes: tuple[Home, ...]) -> Plan:
         """Return a plan with a group for each root, or for each filter of its shardings."""
@@ -260,7 +261,7 @@ class JitWrapped:
             del number
         return tuple(None if isinstance(each, StateSharding) else each for each in given)
 
-    # --- what jax.jit offers besides calls ----------------------------------------------------------
+    # --- what jax.jit offers besides calls ---------------------------------------------------
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
@@ -273,7 +274,7 @@ class JitWrapped:
 
     def trace(self, *args: Any, **kwargs: Any) -> "Traced":
         """Trace the function for these arguments."""
-        roots, layout, program, flat, flat_kwargs = self._prepared(args, kwargs)
+        _, _, program, flat, flat_kwargs = self._prepared(args, kwargs)
         return Traced(self, program.compiled.trace(*flat, **flat_kwargs))
 
     def lower(self, *args: Any, **kwargs: Any) -> "Lowered":
@@ -325,6 +326,7 @@ class Compiled(_Stage):
     """A function compiled for certain arguments; it is called like the function itself."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function for arguments like those it was compiled for."""
         roots, layout, _, flat, flat_kwargs = self._owner._prepared(args, kwargs)
         static = self._owner._static
         flat = [arg for number, arg in enumerate(flat) if number not in static]
@@ -333,7 +335,7 @@ class Compiled(_Stage):
         return _published(roots, layout, changes, result)
 
 
-# --- values in and out ----------------------------------------------------------------------------------
+# --- values in and out -----------------------------------------------------------------------
 
 
 _EMPTY_LAYOUT = Layout(())
@@ -417,7 +419,7 @@ def _state_sharding(shardings: Any) -> Any:
     return shardings if isinstance(shardings, StateSharding) else None
 
 
-# --- the decorator ----------------------------------------------------------------------------------------
+# --- the decorator ---------------------------------------------------------------------------
 
 
 def jit(

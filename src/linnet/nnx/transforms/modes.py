@@ -32,7 +32,7 @@ class _Setting:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         config.update(self._flag, self._before)
 
     @classmethod
