@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax._src import core, source_info_util, traceback_util
 from jax._src.interpreters import ad, batching, partial_eval
-from jax._src.lib import xla_client
+from jax._src.lib import xla_client  # pyright: ignore[reportPrivateImportUsage]
 
 
 def register_exclusion(path: str) -> None:
