@@ -253,9 +253,9 @@ def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
     unknown: list[Path] = []
     if isinstance(state, FlatState):
         state = from_flat_state(state)
-    _sort_in(tree, _raw(state), (), leaves, unknown)
-    absent = [path for path, number in _numbered((), tree) if leaves[number] is _ABSENT]
-    if absent or unknown:
+    placed = _sort_in(tree, _raw(state), (), leaves, unknown)
+    if placed != graphdef.num_leaves or unknown:
+        absent = [path for path, number in _numbered((), tree) if leaves[number] is _ABSENT]
         raise ValueError(_misfit(graphdef, absent, unknown))
     return leaves
 
@@ -289,17 +289,21 @@ def _number(definition: Any, counter: Any) -> Any:
 
 def _sort_in(
     tree: dict[Any, Any], state: Any, path: Path, leaves: list[Any], unknown: list[Path]
-) -> None:
+) -> int:
+    """Put the leaves of a state in their places; return how many there were."""
+    placed = 0
     for key, held in state.items():
         place, value = tree.get(key, _ABSENT), _raw(held)
         if type(place) is int:
             leaves[place] = value
+            placed += 1
         elif place is not _ABSENT and isinstance(value, Mapping):
-            _sort_in(place, value, (*path, key), leaves, unknown)
+            placed += _sort_in(place, value, (*path, key), leaves, unknown)
         elif isinstance(value, Mapping):
             unknown.extend((*path, key, *p) for p, _ in items_of(value))
         else:
             unknown.append((*path, key))
+    return placed
 
 
 def _numbered(path: Path, tree: Any) -> Any:

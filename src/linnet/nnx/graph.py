@@ -31,17 +31,6 @@ Path = tuple[Any, ...]
 # --- definitions -----------------------------------------------------------------------------
 
 
-class ObjectDef(NamedTuple):
-    """An object: its data attributes by key, and the static ones."""
-
-    index: int
-    type: Any
-    keys: tuple[Any, ...]
-    children: tuple[Any, ...]
-    statics: Statics
-    statuses: tuple[tuple[str, bool], ...]
-
-
 class ContainerDef(NamedTuple):
     """A list, tuple or dictionary."""
 
@@ -92,7 +81,54 @@ class Reference(NamedTuple):
     index: int
 
 
+class ObjectDef:
+    """An object: its data attributes by key, and the static ones.
+
+    Attributes:
+        pairs: the keys with the definitions.
+        known: which attributes are data, whatever their values: what an object made of this
+            definition starts with.
+    """
+
+    __slots__ = (
+        *("_hash", "children", "index", "keys", "known", "pairs", "statics", "statuses", "type"),
+    )
+
+    def __init__(
+        self,
+        index: int,
+        type_: Any,
+        keys: tuple[Any, ...],
+        children: tuple[Any, ...],
+        statics: Statics,
+        statuses: tuple[tuple[str, bool], ...],
+    ) -> None:
+        self.index = index
+        self.type = type_
+        self.keys = keys
+        self.children = children
+        self.statics = statics
+        self.statuses = statuses
+        self.pairs = tuple(zip(keys, children, strict=True))
+        self.known = {key: True for key, child in self.pairs if type(child) in _HOLDS_DATA}
+        self.known.update(statuses)
+        self._hash = hash((index, type_, keys, children, statics, statuses))
+
+    def _fields(self) -> tuple[Any, ...]:
+        return self.index, self.type, self.keys, self.children, self.statics, self.statuses
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, ObjectDef) and self._fields() == other._fields())
+
+    def __reduce__(self) -> Any:
+        return ObjectDef, self._fields()
+
+
 ARRAY = ArrayDef()
+_HOLDS_DATA = frozenset((VariableDef, ObjectDef, ArrayDef, Reference))
 
 
 class GraphDef(Generic[Node]):
@@ -474,16 +510,19 @@ class Builder:
         made = blank(definition.type)
         # known before its attributes are built: a path may lead back to it
         self.members[definition.index] = made
-        statuses = dict(definition.statuses)
-        put(made, "_statuses", statuses)
+        put(made, "_statuses", definition.known.copy())
         made._fill(definition.statics.fresh())
-        build = self.build
-        for key, child in zip(definition.keys, definition.children, strict=True):
-            value = build(child)
-            made._put_child(key, value)
-            if nature(value) is not None:
-                statuses[key] = True
+        if made._put_child.__func__ is _plain_put:
+            attributes = made.__dict__
+            for key, child in definition.pairs:
+                attributes[key] = self.build(child)
+        else:
+            for key, child in definition.pairs:
+                made._put_child(key, self.build(child))
         return made
+
+
+_plain_put = Pytree._put_child
 
 
 def new_variable(definition: VariableDef, value: Any) -> Any:

@@ -159,13 +159,20 @@ attributes.register_data_type(Variable)
 attributes.register_data_type(Pytree)
 
 
+# slots are set by their descriptors, past `__setattr__` and without a look at the class
+_put_level = Pytree.__dict__["_level"].__set__
+_put_version = Pytree.__dict__["_version"].__set__
+_put_statuses = Pytree.__dict__["_statuses"].__set__
+_put_layout = Pytree.__dict__["_layout"].__set__
+
+
 def blank(cls: type[T]) -> T:
     """Make an object of a class, at the present level of tracing, without running ``__init__``."""
     made = object.__new__(cls)
-    put(made, "_level", current_trace())
-    put(made, "_version", 0)
-    put(made, "_statuses", {})
-    put(made, "_layout", None)
+    _put_level(made, current_trace())
+    _put_version(made, 0)
+    _put_statuses(made, {})
+    _put_layout(made, None)
     return made
 
 

@@ -87,10 +87,9 @@ class Variable(Generic[A]):
         ref: bool | None = None,
         **metadata: Any,
     ) -> None:
-        put = object.__setattr__
-        put(self, "_level", current_trace())
-        put(self, "_version", 0)
-        put(self, "_lost", None)
+        _put_level(self, current_trace())
+        _put_version(self, 0)
+        _put_lost(self, None)
         kept: dict[str, Any] = {}
         if metadata:
             kept = _normalised(metadata)
@@ -99,14 +98,14 @@ class Variable(Generic[A]):
             value = value.raw_value
         elif isinstance(value, Variable):
             value = value.get_raw_value()
-        put(self, "_metadata", kept)
+        _put_metadata(self, kept)
         if kept or type(self).create_value is not Variable.create_value:
             value = self.create_value(value)
             if "out_sharding" in kept:
                 from linnet.nnx.sharding import placed
 
                 value = placed(self, value)
-        put(self, "_value", value)
+        _put_value(self, value)
 
     # --- the value ---------------------------------------------------------------------------
 
@@ -157,7 +156,7 @@ class Variable(Generic[A]):
             levels.refuse(self, "sets the value of")
         if self._lost is not None:
             self._lost.wrote(self)
-        object.__setattr__(self, "_value", value)
+        _put_value(self, value)
 
     if TYPE_CHECKING:
         value: A
@@ -240,12 +239,11 @@ class Variable(Generic[A]):
     def from_metadata(cls, value: Any, attributes: dict[str, Any]) -> Self:
         """Make a variable of a stored value and metadata, without running hooks."""
         made = object.__new__(cls)
-        put = object.__setattr__
-        put(made, "_value", value)
-        put(made, "_metadata", attributes)
-        put(made, "_level", current_trace())
-        put(made, "_version", 0)
-        put(made, "_lost", None)
+        _put_value(made, value)
+        _put_metadata(made, attributes)
+        _put_level(made, current_trace())
+        _put_version(made, 0)
+        _put_lost(made, None)
         return made
 
     # --- metadata ----------------------------------------------------------------------------
@@ -437,6 +435,13 @@ class Variable(Generic[A]):
         super().__init_subclass__(**kwargs)
         _register_pytree(cls)
 
+
+# slots are set by their descriptors, past `__setattr__` and without a look at the class
+_put_level = Variable.__dict__["_level"].__set__
+_put_version = Variable.__dict__["_version"].__set__
+_put_lost = Variable.__dict__["_lost"].__set__
+_put_metadata = Variable.__dict__["_metadata"].__set__
+_put_value = Variable.__dict__["_value"].__set__
 
 _SETTABLE = frozenset({"value", "raw_value"})
 

@@ -522,7 +522,6 @@ class Settler:
                     "A function changes", levels.name_of(obj), type(obj).__name__
                 )
             present = dict(obj._children())
-        statuses = dict(definition.statuses)
         fresh = definition.statics.fresh()
         wanted = {
             key: self.settle(child, present.get(key, _NO_PLACE))
@@ -534,10 +533,7 @@ class Settler:
             obj._drop_child(key)
         for key in sorted(wanted, key=lambda key: (isinstance(key, str), key)):
             obj._put_child(key, wanted[key])
-        for key in definition.keys:
-            if nature(wanted[key]) is not None:
-                statuses[key] = True
-        put(obj, "_statuses", statuses)
+        put(obj, "_statuses", definition.known.copy())
         note_change(obj)
         return obj
 
