@@ -165,18 +165,22 @@ def run_once(loop: Loop) -> tuple[Changes, list[Any]]:
         }
         found = (loop.changed(changes, broadcast), constant)
         named = jax.tree_util.tree_leaves_with_path(found)
-        traced[:] = [changes, jax.tree.structure(found), [_name(path) for path, _ in named]]
+        traced[:] = [
+            changes.description,
+            jax.tree.structure(found),
+            [_name(path) for path, _ in named],
+        ]
         return [leaf for _, leaf in named]
 
     values = jaxcompat.evaluate_known(jax.make_jaxpr(run)(unknown), len(unknown))
-    changes, structure, names = traced
+    description, structure, names = traced
     lost = [n for n, v in zip(names, values, strict=True) if isinstance(v, jax.ShapeDtypeStruct)]
     if lost:
         raise errors.LoopDependenceError(loop.plan.transform, lost)
     found, constant = jax.tree.unflatten(structure, values)
     shared = iter(found)
     groups = tuple(next(shared) if at is broadcast else {} for at in loop.plan.placements())
-    return Changes(groups, changes.description), list(constant.values())
+    return Changes(groups, description), list(constant.values())
 
 
 def scan(loop: Loop, constants: list[Any], **options: Any) -> tuple[Changes, Any]:

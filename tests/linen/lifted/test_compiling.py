@@ -1,5 +1,7 @@
 """`nn.jit` and `nn.remat`."""
 
+import gc
+import weakref
 from functools import partial
 
 import jax
@@ -196,6 +198,40 @@ def test_fields_of_other_types_are_other_programs():
     x = jnp.arange(3)
     assert Scale(2).apply({}, x).dtype == jnp.int32
     assert Scale(2.0).apply({}, x).dtype == jnp.float32
+
+
+def test_functions_are_let_go():
+    """What was compiled for a function that is made anew in each call goes with it."""
+    made = []
+
+    class Model(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            def function(module, x):
+                return 2 * x
+
+            made.append(weakref.ref(function))
+            return nn.jit(function)(self, x)
+
+    for _ in range(3):
+        Model().apply({}, X)
+    gc.collect()
+    assert [reference() for reference in made] == [None] * 3
+
+
+def test_no_tracer_is_kept():
+    """JAX finds no tracer that outlives its transformation."""
+
+    class Layer(nn.Module):
+        @nn.compact
+        def __call__(self, x, _):
+            return nn.jit(nn.Dense)(4)(x), None
+
+    shared = {"variable_broadcast": "params", "split_rngs": {"params": False}}
+    model = nn.scan(nn.remat(Layer), **shared, length=2)()
+    with jax.checking_leaks():
+        variables = model.init(RNGS, X, None)
+        jax.jit(jax.grad(lambda variables: model.apply(variables, X, None)[0].sum()))(variables)
 
 
 def test_arrays_in_fields():

@@ -1,13 +1,14 @@
 """``nn.jit`` and ``nn.remat``."""
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from linnet.lift import compiling
 from linnet.lift.engine import Pure
 from linnet.linen.lifted.placement import explained, plan_of
-from linnet.linen.lifted.targets import Call, transformed
+from linnet.linen.lifted.targets import Call, Function, transformed
 from linnet.linen.structure import map_modules, run_setup
 from linnet.state.collection_filters import CollectionFilter
 
@@ -54,7 +55,7 @@ class Jit:
             _places(self.static_argnames),
             _places(self.donate_argnums),
         )
-        pure = Pure(call.function, taken.structure, plan)
+        pure = Pure(_borrowed(call.function), taken.structure, plan)
         with explained(plan, "`variables=True` and `rngs=True`, the defaults, carry all"):
             changes, result = self._compiler(call.function.function)(
                 pure, split, taken.groups, donated, others, kwargs
@@ -73,6 +74,28 @@ class Jit:
         if key not in known:
             known[key] = compiling.compiler(**options)
         return known[key]
+
+
+@dataclasses.dataclass(frozen=True)
+class Borrowed:
+    """A function that is compiled, as JAX keeps it: it lives as long as others need it."""
+
+    function: weakref.ref[Callable[..., Any]]
+    method: str | None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        function = self.function()
+        if function is None:
+            raise ReferenceError("a compiled function was called after it was let go")
+        return Function(function, self.method)(*args, **kwargs)
+
+
+def _borrowed(function: Function) -> Any:
+    try:
+        return Borrowed(weakref.ref(function.function), function.method)
+    except TypeError:  # an object that cannot be referred to weakly
+        return function
 
 
 def _set_up_fields(module: Any) -> None:
