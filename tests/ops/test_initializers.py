@@ -213,3 +213,35 @@ def test_too_few_axes():
     """A vector has no fans, and JAX says so."""
     with pytest.raises(ValueError, match="axis"):
         initializers.lecun_normal()(KEY, (3,))
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_shared_draws_do_not_depend_on_their_size(uniform):
+    """The numbers drawn are the same, to the last bit, by the program of every shared size."""
+    key = jax.random.key(3)
+    low, high = (-1.0, 1.0) if uniform else (-2.0, 2.0)
+    drawn = [
+        np.asarray(
+            drawing._sample(
+                key, 0.3, low, high, uniform=uniform, shape=(size,), dtype=jnp.dtype("float32")
+            )
+        )
+        for size in (*drawing._SMALL_SIZES, *drawing._SHARED_SIZES)
+    ]
+    for more in drawn[1:]:
+        np.testing.assert_array_equal(more[: drawn[0].size], drawn[0])
+
+
+def test_small_draws_get_a_program_of_their_own_when_they_are_many(monkeypatch):
+    """The first draws share the program of larger ones; the values stay what they were."""
+    monkeypatch.setattr(drawing, "_small_draws", dict.fromkeys(drawing._SMALL_SIZES, 0))
+    monkeypatch.setattr(drawing, "_OFTEN", 2)
+    init = initializers.lecun_normal()
+    sizes, values = [], []
+    original = drawing._shared_size
+    monkeypatch.setattr(drawing, "_shared_size", lambda n: sizes.append(original(n)) or sizes[-1])
+    for _ in range(4):
+        values.append(np.asarray(init(jax.random.key(0), (4, 8))))
+    assert sizes == [1 << 14, 1 << 14, 1 << 10, 1 << 10]
+    for value in values[1:]:
+        np.testing.assert_array_equal(value, values[0])

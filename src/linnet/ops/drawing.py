@@ -34,6 +34,11 @@ from linnet.ops.op import op
 
 # sizes up to the largest are drawn by the next larger of these, the others as they are
 _SHARED_SIZES = (1 << 14, 1 << 16, 1 << 18)
+# the same for small sizes, but only from the _OFTEN-th draw on: before, a program of their own
+# would cost more than the numbers that are drawn for nothing
+_SMALL_SIZES = (1 << 10, 1 << 12)
+_OFTEN = 256
+_small_draws = dict.fromkeys(_SMALL_SIZES, 0)
 
 
 @op(static=["uniform", "shape", "dtype"])
@@ -106,9 +111,19 @@ def _drawn(
     )
     if not getattr(jax.config, "jax_threefry_partitionable", False) or size > _SHARED_SIZES[-1]:
         return jnp.reshape(numbers(), final)
-    drawn = next(numbers(shape=(shared,)) for shared in _SHARED_SIZES if size <= shared)
+    drawn = numbers(shape=(_shared_size(size),))
     # cut by numpy, which compiles nothing
     return to_device(np.asarray(drawn)[:size].reshape(final))
+
+
+def _shared_size(size: int) -> int:
+    """Return how many numbers to draw where ``size`` are needed."""
+    for shared in _SMALL_SIZES:
+        if size <= shared:
+            _small_draws[shared] += 1
+            if _small_draws[shared] > _OFTEN:
+                return shared
+    return next(shared for shared in _SHARED_SIZES if size <= shared)
 
 
 class Plan(NamedTuple):
@@ -196,9 +211,7 @@ def _planned_before(
     return initializer.plan(shape, dtype)
 
 
-def _planned(
-    initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> Plan | None:
+def _planned(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
     """Return how to draw, worked out once for each initializer, shape and dtype."""
     try:
         return _planned_before(initializer, shape, dtype)
