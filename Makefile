@@ -25,6 +25,7 @@ check: $(STAMP)-check $(STAMP)-test
 
 bench: $(STAMP)-bench
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.nnx $(ARGS)
 
 docs: $(STAMP)-docs
 	$(BIN)/mkdocs build --quiet --strict --site-dir site

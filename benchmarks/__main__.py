@@ -74,20 +74,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rounds = work.quick if options.quick else work.rounds
         samples |= work.measure(setting, options.contenders, rounds)
     samples = {key: samples[key] for key in options.rows}
-    _print(report.table(samples, options.contenders, _title(sizes, conditions)), options)
+    _print(report.table(ROWS, samples, options.contenders, _title(sizes, conditions)), options)
 
     growth = {}
     if options.sweep:
         _progress(f"growth over {options.sweep} blocks ...")
         growth = sweep(sizes, options.sweep, works, options.contenders, options.limit)
         growth = {key: growth[key] for key in options.rows if key in growth}
-        _print(report.growth_table(growth, options.sweep, options.limit), options)
+        _print(report.growth_table(ROWS, growth, options.sweep, options.limit), options)
 
     result = {
         "machine": conditions,
         "sizes": vars(sizes),
         "seconds": round(time.monotonic() - start),
-        "rows": report.data(samples),
+        "rows": report.data(ROWS, samples),
         "growth": report.growth_data(growth),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measure import Samples, Spread, ratios
-from benchmarks.rows import OURS, ROWS, Row, verdict
+from benchmarks.rows import OURS, Row, Target, verdicts
 from benchmarks.sweep import Growth, slope
 
 RIVALS = ("Flax", "hand-written")  # those to whom the table prints ratios
@@ -43,12 +43,18 @@ def amount(figure: float | None, unit: str) -> str:
     return f"{figure / scale:#.3g}".rstrip(".") + f" {name}"
 
 
-def table(samples: Mapping[str, Samples], names: Sequence[str], title: str) -> Grid:
-    """Medians of every contender, our ratios to Flax and to hand-written JAX, the target."""
-    rivals = [name for name in RIVALS if name in names and OURS in names]
+def table(
+    rows: Mapping[str, Row],
+    samples: Mapping[str, Samples],
+    names: Sequence[str],
+    title: str,
+    rivals: Sequence[str] = RIVALS,
+) -> Grid:
+    """Medians of every contender, our ratios to some of them, the targets."""
+    rivals = [name for name in rivals if name in names and OURS in names]
     columns = ["work", *names, *(f"{OURS} / {name}" for name in rivals), "target", ""]
     lines = []
-    for key, row in ROWS.items():
+    for key, row in rows.items():
         if key not in samples:
             continue
         found = samples[key]
@@ -61,8 +67,8 @@ def table(samples: Mapping[str, Samples], names: Sequence[str], title: str) -> G
                 row.title,
                 *medians,
                 *(_ratio(found, name) for name in rivals),
-                _target(row),
-                _mark(row, samples),
+                "; ".join(_target(key, target, row.unit) for target in row.targets),
+                " ".join(MARKS[each.word] for each in verdicts(key, row, samples)),
             ]
         )
     notes = [
@@ -72,10 +78,12 @@ def table(samples: Mapping[str, Samples], names: Sequence[str], title: str) -> G
     return Grid(title, columns, lines, notes)
 
 
-def growth_table(growth: Growth, counts: Sequence[int], limit: float) -> Grid:
+def growth_table(
+    rows: Mapping[str, Row], growth: Growth, counts: Sequence[int], limit: float
+) -> Grid:
     """Each cost over the numbers of blocks, and what a block more costs."""
     lines = []
-    for key, row in ROWS.items():
+    for key, row in rows.items():
         for index, (name, costs) in enumerate(growth.get(key, {}).items()):
             cells = [amount(costs.get(blocks), row.unit) for blocks in counts]
             title = "" if index else row.title
@@ -122,14 +130,13 @@ def show(grid: Grid) -> None:
     console.print(*grid.notes, sep="\n", highlight=False)
 
 
-def data(samples: Mapping[str, Samples]) -> dict[str, object]:
-    """Every row with its samples, their spread, ratios and verdict, ready for JSON."""
-    rows: dict[str, object] = {}
-    for key, row in ROWS.items():
+def data(rows: Mapping[str, Row], samples: Mapping[str, Samples]) -> dict[str, object]:
+    """Every row with its samples, their spread, ratios and verdicts, ready for JSON."""
+    found: dict[str, object] = {}
+    for key, row in rows.items():
         if key not in samples:
             continue
-        judged = verdict(row, samples)
-        rows[key] = {
+        found[key] = {
             "title": row.title,
             "unit": row.unit,
             "contenders": {
@@ -141,10 +148,10 @@ def data(samples: Mapping[str, Samples]) -> dict[str, object]:
                 for name, figures in samples[key].items()
                 if name != OURS and OURS in samples[key]
             },
-            "target": row.target and dataclasses.asdict(row.target),
-            "verdict": judged and dataclasses.asdict(judged),
+            "targets": [dataclasses.asdict(target) for target in row.targets],
+            "verdicts": [dataclasses.asdict(each) for each in verdicts(key, row, samples)],
         }
-    return rows
+    return found
 
 
 def growth_data(growth: Growth) -> dict[str, object]:
@@ -164,21 +171,10 @@ def _ratio(samples: Samples, rival: str) -> str:
     return f"{spread.median:.3f} ± {(spread.high - spread.low) / 2:.3f}"
 
 
-def _target(row: Row) -> str:
-    if row.target is None:
-        return ""
-    if not row.target.rivals:
-        return f"≤ {amount(row.target.limit, row.unit)}"
-    names = " and ".join(name for _, name in row.target.rivals)
-    others = {other for other, _ in row.target.rivals}
-    of = "" if others == {_key(row)} else f"'s {others.pop()}"
-    return f"≤ {row.target.limit:.2f} × {names}{of}"
-
-
-def _key(row: Row) -> str:
-    return next(key for key, other in ROWS.items() if other is row)
-
-
-def _mark(row: Row, samples: Mapping[str, Samples]) -> str:
-    judged = verdict(row, samples)
-    return MARKS[judged.word] if judged else ""
+def _target(key: str, target: Target, unit: str) -> str:
+    if not target.rivals:
+        return f"≤ {amount(target.limit, unit)}"
+    names = " and ".join(name for _, name in target.rivals)
+    others = {other for other, _ in target.rivals}
+    of = "" if others == {key} else f"'s {others.pop()}"
+    return f"≤ {target.limit:.2f} × {names}{of}"

@@ -7,7 +7,10 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.models import NAMES
 from benchmarks.models.transformer import Sizes
-from benchmarks.rows import ROWS, Row, Target, verdict
+from benchmarks.nnx import __main__ as nnx_main
+from benchmarks.nnx import works
+from benchmarks.nnx.chains import CONTENDERS
+from benchmarks.rows import Row, Target, verdicts
 from benchmarks.setting import DisagreementError, Setting, compare, compare_outputs
 
 SMALL = Sizes(blocks=2, width=8, heads=2, vocabulary=11, batch=2, length=5)
@@ -27,12 +30,12 @@ def test_a_difference_is_refused():
 @pytest.mark.parametrize(
     ("ours", "word"), [([0.5, 0.5], "met"), ([1.8, 2.1, 2.9], "near"), ([3.0, 3.0], "missed")]
 )
-def test_verdict_compares_with_the_better_rival(monkeypatch, ours, word):
+def test_verdict_compares_with_the_better_rival(ours, word):
     """A target is met, missed within the spread, or missed, against the least of its rivals."""
-    row = Row("run", "run time", target=Target(1.0, (("run", "Flax"), ("run", "hand-written"))))
-    monkeypatch.setitem(ROWS, "run", row)
+    better = Target(1.0, (("run", "Flax"), ("run", "hand-written")))
+    row = Row("run", "run time", targets=(better, Target(1.0, (("run", "nobody"),))))
     samples = {"run": {"Linnet": ours, "Flax": [4.0, 4.0], "hand-written": [2.0, 2.0]}}
-    assert verdict(row, samples).word == word
+    assert [each.word for each in verdicts("run", row, samples)] == [word]
 
 
 def test_quick_run_writes_json(tmp_path, capsys):
@@ -43,7 +46,32 @@ def test_quick_run_writes_json(tmp_path, capsys):
     main([*options.split(), "--markdown", f"--out={out}"])
     found = json.loads(out.read_text())
     assert list(found["rows"]) == rows
-    assert found["rows"]["trace"]["verdict"]["word"] in {"met", "near", "missed"}
+    assert found["rows"]["trace"]["verdicts"][0]["word"] in {"met", "near", "missed"}
     assert set(found["growth"]["trace"]["Flax"]["medians"]) == {"1", "2"}
     assert found["machine"]["packages"]["jax"]
     assert "| trace apply |" in capsys.readouterr().out
+
+
+def test_contenders_of_the_second_table_agree():
+    """All chains compute the same, forward and in three steps of training."""
+    made = {name: make(3) for name, make in CONTENDERS.items()}
+    compare({name: calls.forward() for name, calls in made.items()}, "forward")
+    able = {name: calls.step for name, calls in made.items() if calls.step}
+    for _ in range(3):
+        compare({name: step() for name, step in able.items()}, "step")
+
+
+def test_quick_run_of_the_second_table(tmp_path, capsys, monkeypatch):
+    """The table of NNX is printed and written, with verdicts, growth and the machine."""
+    monkeypatch.setattr(nnx_main, "QUICK", (2, 4))
+    monkeypatch.setattr(nnx_main, "MANY", 4)
+    monkeypatch.setattr(nnx_main, "LAYERS_QUICK", (1, 2))
+    monkeypatch.setattr(works, "Sizes", lambda: SMALL)
+    out = tmp_path / "nnx.json"
+    contenders = "Linnet,Flax,nested dict"
+    nnx_main.main(["--quick", "--markdown", f"--contenders={contenders}", f"--out={out}"])
+    found = json.loads(out.read_text())
+    assert len(found["rows"]["forward 4"]["verdicts"]) == 2
+    assert set(found["rows"]["construct"]["contenders"]) == {"Linnet", "Flax"}
+    assert set(found["eval_shape"]["Linnet"]) == {"1", "2"}
+    assert "| nnx.jit, forward, 4 variables |" in capsys.readouterr().out

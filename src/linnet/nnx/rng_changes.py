@@ -70,7 +70,7 @@ def streams_in(node: Any) -> list[tuple[tuple[Any, ...], RngStream]]:
 def _set_keys(stream: RngStream, key: PRNGKey) -> None:
     """Put keys into a stream, which counts from zero again."""
     stream.key.set_value(key)
-    stream.count.set_raw_value(np.zeros(key.shape, np.uint32) if key.shape else np.uint32(0))
+    stream.count.set_raw_value(np.zeros(key.shape, np.uint32))
 
 
 def _change(node: Any, make: Callable[[tuple[Any, ...], RngStream], Any]) -> SplitBackups:

@@ -11,8 +11,9 @@ Three ways to get streams out of streams, each at the price of one key of theirs
 * ``split``: as many independent keys as asked for, stacked, for ``vmap`` and ``scan`` to map over;
 * ``broadcast``: one key repeated, for what shall draw the same everywhere.
 
-Outside a trace the count is a number of numpy, not an array on a device: to raise it compiles
-nothing and waits for nothing. Who reads it gets an array of JAX.
+Outside a trace the count is an array of numpy, not one on a device: to raise it compiles nothing
+and waits for nothing. It is an array and not a scalar, which checkpoints of others do not take. Who
+reads it gets an array of JAX.
 """
 
 import warnings
@@ -34,7 +35,7 @@ from linnet.state.filters import Predicate, to_predicate
 
 Counts = int | tuple[int, ...]
 
-_ZERO, _ONE = np.uint32(0), np.uint32(1)
+_ONE = np.uint32(1)
 
 
 class RngState(Variable[Any]):
@@ -53,11 +54,11 @@ class RngCount(RngState):
     def get_value(self, **index: Any) -> Any:
         """Return the count as an array of JAX."""
         value = super().get_value(**index)
-        return jnp.asarray(value) if isinstance(value, np.generic | np.ndarray) else value
+        return jnp.asarray(value) if isinstance(value, np.ndarray | np.generic) else value
 
     def set_value(self, value: Any, **index: Any) -> None:
         """Set the count."""
-        super().set_value(np.uint32(value) if type(value) is int else value, **index)
+        super().set_value(np.array(value, np.uint32) if type(value) is int else value, **index)
 
 
 def as_key(value: Any) -> PRNGKey:
@@ -100,7 +101,7 @@ class RngStream(KeySource, Pytree):
         key = as_key(key)
         self.tag = tag
         self.key = RngKey(key, tag=tag)
-        self.count = RngCount(np.zeros(key.shape, np.uint32) if key.shape else _ZERO, tag=tag)
+        self.count = RngCount(np.zeros(key.shape, np.uint32), tag=tag)
 
     def draw_later(self) -> DeferredKey:
         """Count the next key and return it undrawn.
@@ -115,7 +116,8 @@ class RngStream(KeySource, Pytree):
         base, number = key.get_value(), count.get_raw_value()
         if base.shape:
             raise errors.StackedKeysError(self.tag, base.shape)
-        count.set_raw_value(number + (_ONE if isinstance(number, np.generic) else 1))
+        known = isinstance(number, np.ndarray | np.generic)
+        count.set_raw_value(np.asarray(number + _ONE) if known else number + 1)
         return DeferredKey(base, number)
 
     def __call__(self) -> PRNGKey:

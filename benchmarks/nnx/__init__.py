@@ -1,0 +1,1 @@
+"""The second table: what stateful modules cost, ``python -m benchmarks.nnx``."""
