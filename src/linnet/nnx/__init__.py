@@ -6,34 +6,38 @@ of such objects.
 """
 
 import importlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from typing import Any as A  # noqa: N817 - Flax's name
 
-from linnet.base.errors import near
+from linnet.base.errors import no_such_name
+from linnet.base.typing import Initializer
 from linnet.nnx import initializers
-from linnet.nnx.attributes import data, has_data, is_data, register_data_type, static
+from linnet.nnx.attributes import (
+    Data,
+    Static,
+    data,
+    has_data,
+    is_data,
+    register_data_type,
+    static,
+)
 from linnet.nnx.capturing import capture
 from linnet.nnx.containers import Dict, List, Sequential
+from linnet.nnx.definitions import GraphDef
 from linnet.nnx.functional import (
     GraphState,
     call,
     clone,
-    find_duplicates,
     flatten,
     graphdef,
-    map,  # noqa: A004 - Flax's name
     merge,
-    pop,
-    recursive_map,
-    set_metadata,
     split,
     state,
     unflatten,
     unpack,
-    update,
     variables,
 )
-from linnet.nnx.graph import GraphDef, iter_graph
+from linnet.nnx.graph import iter_graph
 from linnet.nnx.kinds import (
     BatchStat,
     Cache,
@@ -83,7 +87,9 @@ from linnet.nnx.layers.lora import LoRA, LoRALinear, LoRAParam
 from linnet.nnx.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from linnet.nnx.layers.pooling import avg_pool, max_pool, min_pool, pool
 from linnet.nnx.layers.stochastic import Dropout
+from linnet.nnx.maps import find_duplicates, map, recursive_map  # noqa: A004 - Flax's name
 from linnet.nnx.module import Module, iter_children, iter_module_children, iter_modules
+from linnet.nnx.pure_dicts import replace_by_pure_dict, restore_int_paths, to_pure_dict
 from linnet.nnx.pytree import Pytree, check_pytree, dataclass
 from linnet.nnx.rng_changes import fork_rngs, reseed, restore_rngs, split_rngs, with_rngs
 from linnet.nnx.rngs import RngCount, RngKey, Rngs, RngState, RngStream
@@ -94,11 +100,8 @@ from linnet.nnx.states import (
     from_flat_state,
     map_state,
     merge_state,
-    replace_by_pure_dict,
-    restore_int_paths,
     split_state,
     to_flat_state,
-    to_pure_dict,
 )
 from linnet.nnx.transforms.autodiff import DiffState, grad, remat, value_and_grad
 from linnet.nnx.transforms.iteration import Carry, scan, vmap
@@ -106,6 +109,7 @@ from linnet.nnx.transforms.jit import cached_partial, jit, jit_partial
 from linnet.nnx.transforms.modes import set_graph_mode, set_graph_updates
 from linnet.nnx.transforms.placing import StateAxes, StateSharding
 from linnet.nnx.transforms.shapes import eval_shape
+from linnet.nnx.updating import pop, set_metadata, update
 from linnet.nnx.variables import Variable, VariableMetadata
 from linnet.ops.masks import combine_masks, make_attention_mask, make_causal_mask
 from linnet.state.filters import (
@@ -123,6 +127,7 @@ from linnet.state.filters import (
 M = TypeVar("M", bound=Module)
 
 Object = Pytree  # the name it had before
+PureState: TypeAlias = tuple[GraphDef[A], State[A, A]]
 
 # what only some programs need is loaded when it is first asked for: name → the module it is in
 _ON_DEMAND: dict[str, str] = {
@@ -153,6 +158,38 @@ _ON_DEMAND: dict[str, str] = {
     for name in names
 } | {"logical_axis_rules": "linnet.state.logical"}
 
+# Flax's modules, by the attribute they are here: each gathers the names that Flax has in it
+_MODULES: dict[str, str] = {
+    "compat": "linnet.nnx.namespaces.compat",
+    "filterlib": "linnet.nnx.namespaces.filterlib",
+    "graph": "linnet.nnx.namespaces.graphlib",
+    "graphlib": "linnet.nnx.namespaces.graphlib",
+    "helpers": "linnet.nnx.namespaces.helpers",
+    "module": "linnet.nnx.namespaces.modules",
+    "nn": "linnet.nnx.namespaces.nn",
+    "object": "linnet.nnx.namespaces.pytreelib",
+    "pytreelib": "linnet.nnx.namespaces.pytreelib",
+    "rnglib": "linnet.nnx.namespaces.rnglib",
+    "spmd": "linnet.nnx.namespaces.spmd",
+    "statelib": "linnet.nnx.namespaces.statelib",
+    "traversals": "linnet.nnx.namespaces.traversals",
+    "variablelib": "linnet.nnx.namespaces.variablelib",
+}
+# importing our files of these names has set them as attributes
+for _name in ("graph", "module"):
+    globals().pop(_name, None)
+
+# what Flax has, and a program may ask for in vain
+_COMING = frozenset(
+    (
+        *("Bidirectional", "GRUCell", "LSTMCell", "OptimizedLSTMCell", "RNN", "RNNCellBase"),
+        *("SimpleCell", "SpectralNorm", "WeightNorm", "bridge", "checkify", "cond", "custom_vjp"),
+        *("deprecations", "extract", "fori_loop", "jvp", "make_jaxpr", "pmap", "prefix"),
+        *("proxy_caller", "reprlib", "shard_map", "switch", "tracers", "transform_metadata"),
+        *("vjp", "while_loop", "wrappers"),
+    )
+)
+
 __all__ = [
     "EMA",
     "PARTITION_NAME",
@@ -165,6 +202,7 @@ __all__ = [
     "Carry",
     "Conv",
     "ConvTranspose",
+    "Data",
     "Dict",
     "DiffState",
     "Dropout",
@@ -175,6 +213,7 @@ __all__ = [
     "GraphDef",
     "GraphState",
     "GroupNorm",
+    "Initializer",
     "InstanceNorm",
     "Intermediate",
     "LayerNorm",
@@ -205,6 +244,7 @@ __all__ = [
     "PathContains",
     "PathIn",
     "Perturbation",
+    "PureState",
     "Pytree",
     "RMSNorm",
     "RngCount",
@@ -217,6 +257,7 @@ __all__ = [
     "State",
     "StateAxes",
     "StateSharding",
+    "Static",
     "TrainState",
     "UpdateContext",
     "Variable",
@@ -397,14 +438,17 @@ if TYPE_CHECKING:
 else:  # so that a type checker finds mistyped names
 
     def __getattr__(name: str) -> A:
-        home = _ON_DEMAND.get(name)
-        if home is None:
-            suggestion = near(name, [*globals(), *_ON_DEMAND])
-            raise AttributeError(f"module 'linnet.nnx' has no attribute {name!r}.{suggestion}")
-        module = importlib.import_module(home)
-        found = globals()[name] = module if home.endswith(f".{name}") else getattr(module, name)
+        if name in _MODULES:
+            found = importlib.import_module(_MODULES[name])
+        elif name in _ON_DEMAND:
+            home = _ON_DEMAND[name]
+            module = importlib.import_module(home)
+            found = module if home.endswith(f".{name}") else getattr(module, name)
+        else:
+            raise AttributeError(no_such_name("linnet.nnx", name, __dir__(), _COMING))
+        globals()[name] = found
         return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted({*globals(), *_ON_DEMAND, *_MODULES})

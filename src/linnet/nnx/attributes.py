@@ -11,7 +11,8 @@ array by a Python scalar compiles nothing anew.
 """
 
 import dataclasses
-from typing import Any, TypeVar
+import inspect
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -19,6 +20,10 @@ import numpy as np
 T = TypeVar("T")
 
 _MISSING: Any = object()
+
+_IS_DATA, _IS_STATIC = "__data__", "__static__"
+Data: TypeAlias = Annotated[T, _IS_DATA]  # annotates an attribute in the class body as data
+Static: TypeAlias = Annotated[T, _IS_STATIC]
 
 # type → whether its values are data; None where it depends on what the value holds
 _natures: dict[type, bool | None] = {
@@ -163,9 +168,27 @@ def read_marker(field: Any) -> tuple[Any, bool]:
     return field.metadata["nnx_value"], not field.metadata.get("static", False)
 
 
+def _annotated(cls: type) -> dict[str, bool]:
+    """Return the attributes that are annotated ``nnx.Data[...]`` or ``nnx.Static[...]``."""
+    hints = inspect.get_annotations(cls)
+    if any(
+        isinstance(hint, str) and ("Data" in hint or "Static" in hint) for hint in hints.values()
+    ):
+        try:
+            hints = inspect.get_annotations(cls, eval_str=True)
+        except NameError:  # of another annotation, which is not ours to understand
+            return {}
+    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {
+        name: _IS_DATA in mark
+        for name, mark in marks.items()
+        if _IS_DATA in mark or _IS_STATIC in mark
+    }
+
+
 def declared_in(cls: type) -> dict[str, bool]:
     """Return the attributes that a class body marks: name → whether it is data."""
-    found: dict[str, bool] = {}
+    found = _annotated(cls)
     for name, value in list(vars(cls).items()):
         if isinstance(value, dataclasses.Field) and "static" in value.metadata:
             found[name] = not value.metadata["static"]
@@ -177,6 +200,8 @@ def declared_in(cls: type) -> dict[str, bool]:
 
 
 __all__ = [
+    "Data",
+    "Static",
     "data",
     "declared_in",
     "has_data",

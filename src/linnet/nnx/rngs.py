@@ -116,8 +116,10 @@ class RngStream(KeySource, Pytree):
         base, number = key.get_value(), count.get_raw_value()
         if base.shape:
             raise errors.StackedKeysError(self.tag, base.shape)
-        known = isinstance(number, np.ndarray | np.generic)
-        count.set_raw_value(np.asarray(number + _ONE) if known else number + 1)
+        if isinstance(number, np.ndarray | np.generic):
+            count.set_raw_value(np.asarray(np.asarray(number, np.uint32) + _ONE))
+        else:
+            count.set_raw_value(number + 1)
         return DeferredKey(base, number)
 
     def __call__(self) -> PRNGKey:

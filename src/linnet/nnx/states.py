@@ -6,8 +6,7 @@ JAX takes a state for a pytree of the values. :class:`FlatState` is the same as 
 (path, leaf).
 
 The functions here take states apart and put them together, in inverse pairs: ``split_state`` and
-``merge_state``, ``to_flat_state`` and ``from_flat_state``, ``to_pure_dict`` and
-``replace_by_pure_dict``.
+``merge_state``, ``to_flat_state`` and ``from_flat_state``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -56,7 +55,7 @@ class State(MutableMapping[Any, V], Generic[K, V]):
         return State(value, _copy=False) if type(value) is dict else value
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._mapping[key] = _raw(value)
+        self._mapping[key] = raw(value)
 
     def __delitem__(self, key: Any) -> None:
         del self._mapping[key]
@@ -85,7 +84,7 @@ class State(MutableMapping[Any, V], Generic[K, V]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return _equal(self._mapping, _raw(other))
+        return _equal(self._mapping, raw(other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -128,10 +127,14 @@ class State(MutableMapping[Any, V], Generic[K, V]):
 
     def to_pure_dict(self, extract_fn: Any = None) -> dict[Any, Any]:
         """See ``nnx.to_pure_dict``."""
+        from linnet.nnx.pure_dicts import to_pure_dict
+
         return to_pure_dict(self, extract_fn)
 
     def replace_by_pure_dict(self, pure_dict: Any, replace_fn: Any = None) -> None:
         """See ``nnx.replace_by_pure_dict``."""
+        from linnet.nnx.pure_dicts import replace_by_pure_dict
+
         replace_by_pure_dict(self, pure_dict, replace_fn)
 
     def split(self, first: Filter, /, *filters: Filter) -> Any:
@@ -148,12 +151,13 @@ class State(MutableMapping[Any, V], Generic[K, V]):
         return merge_state(state, *states)
 
 
-def _raw(value: Any) -> Any:
+def raw(value: Any) -> Any:
+    """Return the dictionary inside a state; anything else as it is."""
     return value._mapping if isinstance(value, State) else value
 
 
 def _equal(one: Any, two: Any) -> bool:
-    one, two = _raw(one), _raw(two)
+    one, two = raw(one), raw(two)
     if isinstance(one, Mapping) and isinstance(two, Mapping):
         return one.keys() == two.keys() and all(_equal(one[key], two[key]) for key in one)
     if one is two:
@@ -245,13 +249,13 @@ class FlatState(Sequence[tuple[Path, V]], Generic[V]):
 
     def split(self, first: Filter, /, *filters: Filter) -> Any:
         """Return one flat state for each filter; see ``nnx.split_state``."""
-        parts = _sorted_into(self, (first, *filters), exhaustive=True)
+        parts = sorted_into(self, (first, *filters), exhaustive=True)
         flats = [FlatState(part, sort=False) for part in parts]
         return tuple(flats) if filters else flats[0]
 
     def filter(self, first: Filter, /, *filters: Filter) -> Any:
         """Return one flat state for each filter; what none matches is left out."""
-        parts = _sorted_into(self, (first, *filters), exhaustive=False)
+        parts = sorted_into(self, (first, *filters), exhaustive=False)
         flats = [FlatState(part, sort=False) for part in parts]
         return tuple(flats) if filters else flats[0]
 
@@ -276,9 +280,9 @@ jax.tree_util.register_pytree_with_keys(
 
 def items_of(state: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Iterate over the leaves of nested mappings, in sorted order."""
-    mapping = _raw(state)
+    mapping = raw(state)
     for key in sorted(mapping, key=sort_key):
-        value = _raw(mapping[key])
+        value = raw(mapping[key])
         if isinstance(value, Mapping):
             yield from items_of(value, (*path, key))
         else:
@@ -322,13 +326,13 @@ def map_state(f: Callable[[Path, Any], Any], state: Any) -> Any:
 
     def mapped(path: Path, level: Any) -> dict[Any, Any]:
         return {
-            key: mapped((*path, key), _raw(value))
-            if isinstance(_raw(value), Mapping)
+            key: mapped((*path, key), raw(value))
+            if isinstance(raw(value), Mapping)
             else f((*path, key), value)
             for key, value in level.items()
         }
 
-    made = mapped((), _raw(state))
+    made = mapped((), raw(state))
     return State(made, _copy=False) if isinstance(state, State) else made
 
 
@@ -352,7 +356,7 @@ def predicates_of(filters: Sequence[Filter]) -> tuple[Any, ...]:
     return tuple(map(to_predicate, filters))
 
 
-def _sorted_into(
+def sorted_into(
     pairs: Iterable[tuple[Path, Any]], filters: Sequence[Filter], *, exhaustive: bool
 ) -> list[list[tuple[Path, Any]]]:
     """Give each pair to the first filter that matches it."""
@@ -404,13 +408,13 @@ def split_state(state: Any, first: Filter, /, *filters: Filter) -> Any:
     >>> list(params), list(rest)
     (['a'], ['b'])
     """
-    parts = _sorted_into(items_of(state), (first, *filters), exhaustive=True)
+    parts = sorted_into(items_of(state), (first, *filters), exhaustive=True)
     return _as_states(parts, single=not filters)
 
 
 def filter_state(state: Any, first: Filter, /, *filters: Filter) -> Any:
     """Return the parts of a state that filters match, as :func:`split_state` without the rest."""
-    parts = _sorted_into(items_of(state), (first, *filters), exhaustive=False)
+    parts = sorted_into(items_of(state), (first, *filters), exhaustive=False)
     return _as_states(parts, single=not filters)
 
 
@@ -438,103 +442,9 @@ def diff(state: Any, other: Any) -> Any:
     return from_flat_state([pair for pair in items_of(state) if pair[0] not in have])
 
 
-# --- pure dictionaries -----------------------------------------------------------------------
-
-
-def to_pure_dict(state: Any, extract_fn: Callable[[Any], Any] | None = None) -> dict[Any, Any]:
-    """Return a state as nested dictionaries of values, without variables.
-
-    Args:
-        state: the state.
-        extract_fn: what to take of each leaf; by default the value of a variable.
-
-    >>> from linnet import nnx
-    >>> nnx.to_pure_dict(nnx.State({"a": nnx.Param(1)}))
-    {'a': 1}
-    """
-
-    def value_of(leaf: Any) -> Any:
-        return leaf.get_value() if isinstance(leaf, Variable) else leaf
-
-    extract = extract_fn or value_of
-    return from_flat_state([(p, extract(leaf)) for p, leaf in items_of(state)], cls=dict)
-
-
-def replace_by_pure_dict(
-    state: Any, pure_dict: Any, replace_fn: Callable[[Any, Any], Any] | None = None
-) -> None:
-    """Put the values of nested dictionaries into a state; variables keep type and metadata.
-
-    The state gets new variables: a model that shares the old ones does not change. Pass the state
-    to ``nnx.update`` for that.
-
-    Args:
-        state: the state to change.
-        pure_dict: nested dictionaries; keys that are integers may be written as strings.
-        replace_fn: makes the new leaf of the old one and the value.
-
-    Raises:
-        ValueError: the dictionaries have a path that the state has not.
-    """
-
-    def with_value(leaf: Any, value: Any) -> Any:
-        return leaf.replace(value) if isinstance(leaf, Variable) else value
-
-    replace = replace_fn or with_value
-    current = dict(items_of(state))
-    news: list[tuple[Path, Any]] = []
-    missing: list[Path] = []
-    for path, value in items_of(pure_dict):
-        found = path if path in current else _with_int_keys(path)
-        if found in current:
-            news.append((found, value))
-        else:
-            missing.append(path)
-    if missing:
-        raise ValueError(
-            f"The pure dictionary has {', '.join(map(errors.path_text, missing))}, which "
-            "is not available in the state. The state has "
-            f"{', '.join(map(errors.path_text, list(current)[:12]))}"
-            f"{' …' if len(current) > 12 else ''}."
-        )
-    for path, value in news:
-        level = _raw(state)
-        for key in path[:-1]:
-            level = _raw(level[key])
-        level[path[-1]] = replace(current[path], value)
-
-
-def _with_int_keys(path: Path) -> Path:
-    return tuple(int(k) if isinstance(k, str) and k.isdigit() else k for k in path)
-
-
-def restore_int_paths(pure_dict: Any) -> Any:
-    """Return nested dictionaries with keys that are numbers in letters as numbers.
-
-    Formats such as JSON know no keys that are numbers.
-
-    >>> from linnet import nnx
-    >>> nnx.restore_int_paths({"layers": {"0": 1}})
-    {'layers': {0: 1}}
-    """
-    flat = [(_with_int_keys(path), value) for path, value in items_of(pure_dict)]
-    return from_flat_state(flat, cls=dict)
-
-
-def create_path_filters(state: Any) -> dict[Any, Any]:
-    """Return for each value in a state a filter for the paths at which it stands."""
-    from linnet.state.filters import PathIn
-
-    by_value: dict[Any, list[Path]] = {}
-    for path, value in items_of(state):
-        by_value.setdefault(value, []).append(path)
-    return {PathIn(*paths): value for value, paths in by_value.items()}
-
-
 __all__ = [
     "FlatState",
     "State",
-    "create_path_filters",
     "diff",
     "filter_state",
     "from_flat_state",
@@ -542,10 +452,9 @@ __all__ = [
     "map_state",
     "merge_state",
     "predicates_of",
+    "raw",
     "remainder_text",
-    "replace_by_pure_dict",
-    "restore_int_paths",
+    "sorted_into",
     "split_state",
     "to_flat_state",
-    "to_pure_dict",
 ]

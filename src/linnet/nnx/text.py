@@ -151,7 +151,7 @@ def family(kind: Any) -> str:
 
 def text_of_graphdef(graphdef: Any) -> str:
     """Write a structure: each part a line, indented by depth."""
-    from linnet.nnx.graph import ArrayDef, Reference, VariableDef
+    from linnet.nnx.definitions import ArrayDef, Reference, VariableDef
 
     lines: list[str] = []
 

@@ -16,11 +16,13 @@ from typing import Any
 
 import jax
 
+from linnet.nnx.definitions import GraphDef, intern_graphdef
 from linnet.nnx.functional import joined, leaves_in_order
-from linnet.nnx.graph import Builder, GraphDef, Walk, intern_graphdef, new_variable
+from linnet.nnx.graph import Builder, Walk, new_variable
 from linnet.nnx.pytree import Pytree
-from linnet.nnx.states import from_flat_state, predicates_of, remainder_text
-from linnet.nnx.transforms.crossing import Outcome, Settler, is_object
+from linnet.nnx.states import from_flat_state, sorted_into
+from linnet.nnx.transforms.arguments import is_object
+from linnet.nnx.transforms.publishing import Outcome, Settler
 from linnet.nnx.variables import Variable
 
 _MISSING: Any = object()
@@ -122,14 +124,7 @@ class SplitContext:
         if not filters:
             paths = [path for path, _ in flat]
             return graphdef, flat[0][1] if paths == [()] else from_flat_state(flat)
-        predicates = predicates_of(filters)
-        parts: list[list[Any]] = [[] for _ in filters]
-        rest: list[Any] = []
-        for path, leaf in flat:
-            taker = next((n for n, picks in enumerate(predicates) if picks(path, leaf)), None)
-            (rest if taker is None else parts[taker]).append((path, leaf))
-        if rest:
-            raise ValueError(remainder_text(rest, filters))
+        parts = sorted_into(flat, filters, exhaustive=True)
         return (graphdef, *map(from_flat_state, parts))
 
     def flatten(self, node: Any, *filters: Any, with_paths: bool = True) -> Any:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import jax
 
+from linnet.nnx.definitions import VariableDef
 from linnet.nnx.functional import clone
-from linnet.nnx.graph import VariableDef, unflatten
+from linnet.nnx.graph import unflatten
 from linnet.nnx.layout import layout_of
 from linnet.nnx.module import iter_modules, not_found
 from linnet.nnx.variables import Variable

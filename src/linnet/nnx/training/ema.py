@@ -4,9 +4,10 @@ from typing import Any, TypeVar
 
 import jax
 
-from linnet.nnx.functional import clone, merge, split, state, update
+from linnet.nnx.functional import clone, merge, split, state
 from linnet.nnx.pytree import Pytree
 from linnet.nnx.states import State, filter_state
+from linnet.nnx.updating import update
 from linnet.nnx.views import as_pure
 from linnet.state.filters import Filter
 

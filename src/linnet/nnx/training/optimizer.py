@@ -13,10 +13,11 @@ import jax.numpy as jnp
 
 from linnet.base import errors
 from linnet.base.optional import require
-from linnet.nnx.functional import state, update
+from linnet.nnx.functional import state
 from linnet.nnx.kinds import Param
 from linnet.nnx.pytree import Pytree
 from linnet.nnx.states import State, items_of
+from linnet.nnx.updating import update
 from linnet.nnx.variables import Variable
 from linnet.nnx.views import as_pure
 from linnet.state.filters import Filter

@@ -9,15 +9,15 @@ import jax
 
 from linnet.lift import gradients
 from linnet.lift.engine import Group, Plan, Pure
+from linnet.nnx.functional import clone
 from linnet.nnx.kinds import Param
 from linnet.nnx.states import from_flat_state
-from linnet.nnx.transforms.crossing import (
-    ObjectStore,
-    Within,
-    put_objects,
-)
-from linnet.nnx.transforms.jit import unbound, with_static
+from linnet.nnx.transforms.arguments import Within, put_objects
+from linnet.nnx.transforms.crossing import ObjectStore
+from linnet.nnx.transforms.dispatch import with_static
+from linnet.nnx.transforms.jit import unbound
 from linnet.nnx.transforms.modes import hands_structure_out
+from linnet.nnx.updating import update
 from linnet.nnx.variables import Variable
 from linnet.state.filters import Everything, Filter, to_predicate
 
@@ -182,8 +182,6 @@ def _gradient(
         by_root[path[0]].append((path[1:], made))
     for root, pairs in by_root.items():
         if whole and not isinstance(store.roots[root], Variable):
-            from linnet.nnx.functional import clone, update
-
             states[root] = clone(store.roots[root])
             update(states[root], from_flat_state(pairs))
         elif pairs and pairs[0][0] == ():

@@ -1,9 +1,8 @@
 """How NNX's objects cross a transformation: the store of the engine, over objects in arguments.
 
 A transformed function is called with arguments in which objects and variables stand, alone or in
-lists, dictionaries and other pytrees. These are the *roots*. The snapshot takes the values out of
-the graphs below them, all roots as one graph, so that what two of them share crosses once; in the
-arguments a :class:`Stand` keeps the place of each root. Inside, the graph is built again of the
+lists, dictionaries and other pytrees. The snapshot takes the values out of the graphs below them,
+as one graph, so that what two of them share crosses once. Inside, the graph is built again of the
 values that JAX hands in.
 
 When the function has run, the graph is walked again, with the objects in the result as further
@@ -12,8 +11,6 @@ come out, with their numbers as the description. Otherwise the description is th
 after the call, and for each object in it which one before it was; publishing then changes the
 objects of the caller until they have that structure. Objects that the function made are made again
 outside; those it was given and returns are the caller's own.
-
-A path, here, begins with the *home* of the root: where in the arguments, or in the result, it is.
 """
 
 import dataclasses
@@ -24,149 +21,33 @@ from typing import Any
 import jax
 
 from linnet.base import errors
-from linnet.base.jaxcompat import current_trace, is_mapped
+from linnet.base.jaxcompat import is_mapped
 from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
 from linnet.nnx import levels, sharding
 from linnet.nnx.attributes import nature
-from linnet.nnx.changes import note_change
-from linnet.nnx.graph import (
+from linnet.nnx.definitions import (
     ArrayDef,
     ContainerDef,
     GraphDef,
     ObjectDef,
     Path,
     PytreeDef,
-    Reference,
     VariableDef,
-    children_of,
-    key_of,
-    new_variable,
-    unflatten,
-    walk,
 )
+from linnet.nnx.graph import children_of, new_variable, unflatten, walk
 from linnet.nnx.layout import Layout, joint_layout
-from linnet.nnx.pytree import Pytree, blank, put
+from linnet.nnx.pytree import Pytree
 from linnet.nnx.rngs import RngState
+from linnet.nnx.transforms.arguments import (
+    RESULT,
+    Home,
+    home_of,
+    is_stand,
+    put_objects,
+    take_objects,
+)
+from linnet.nnx.transforms.publishing import Outcome, publish
 from linnet.nnx.variables import Variable
-from linnet.state.filters import Predicate
-
-
-class Home(tuple[Any, ...]):
-    """Where a root stands in the arguments or in the result; the first key of its paths."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        first, *rest = self
-        text = first if isinstance(first, str) else f"argument {first}"
-        return text + "".join(f"[{key!r}]" for key in rest)
-
-
-RESULT = "the result"
-
-
-@dataclasses.dataclass(frozen=True)
-class Within:
-    """Picks what lies below some homes, and there what another filter picks."""
-
-    home: tuple[Any, ...]
-    picks: Predicate
-
-    def __call__(self, path: Path, value: Any) -> bool:
-        """Tell whether it matches."""
-        return path[0][: len(self.home)] == self.home and self.picks(path[1:], value)
-
-    def __repr__(self) -> str:
-        return f"{self.picks!r} in {Home(self.home)}"
-
-
-@dataclasses.dataclass(frozen=True)
-class InKeywords:
-    """Picks what lies in keyword arguments."""
-
-    def __call__(self, path: Path, value: Any) -> bool:
-        """Tell whether it matches."""
-        name = path[0][0]
-        return isinstance(name, str) and name is not RESULT
-
-
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Stand:
-    """Keeps the place of a root in arguments or a result."""
-
-    number: int
-
-
-def is_object(value: Any) -> bool:
-    """Tell whether a value is an object or a variable of NNX."""
-    return isinstance(value, Pytree | Variable)
-
-
-def take_objects(
-    tree: Any, first: int = 0, known: dict[int, int] | None = None
-) -> tuple[Any, list[Any], list[tuple[Any, ...]]]:
-    """Take the objects out of a pytree.
-
-    Args:
-        tree: the pytree.
-        first: the number of the first one.
-        known: identity → number of objects that have a number already.
-
-    Returns:
-        The tree with stands in the places of the objects; the objects with new numbers; the paths
-        of these.
-    """
-    known = known or {}
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_object)
-    objects: list[Any] = []
-    paths: list[tuple[Any, ...]] = []
-    rest: list[Any] = []
-    for path, leaf in leaves:
-        if not is_object(leaf):
-            rest.append(leaf)
-        elif id(leaf) in known:
-            rest.append(Stand(known[id(leaf)]))
-        else:
-            rest.append(Stand(first + len(objects)))
-            objects.append(leaf)
-            paths.append(tuple(map(key_of, path)))
-    return jax.tree.unflatten(treedef, rest), objects, paths
-
-
-def _is_stand(value: Any) -> bool:
-    return isinstance(value, Stand)
-
-
-def put_objects(tree: Any, objects: Any) -> Any:
-    """Put objects in the places that stands keep; undoes :func:`take_objects`."""
-    return jax.tree.map(
-        lambda leaf: objects[leaf.number] if isinstance(leaf, Stand) else leaf,
-        tree,
-        is_leaf=_is_stand,
-    )
-
-
-def home_of(path: tuple[Any, ...]) -> Home:
-    """Return the home of a root by its path in ``(args, kwargs)``: the argument comes first."""
-    return Home(path[1:])
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What is known of a call when it has been traced.
-
-    Attributes:
-        handed: for each group the numbers of the cells whose values come out.
-        graphdef: the structure after the call; ``None`` if it is what it was.
-        origins: for each object and variable of that structure, which one before it was, or -1.
-        returns_objects: whether objects stand in the result.
-    """
-
-    handed: tuple[tuple[int, ...], ...]
-    graphdef: GraphDef[Any] | None = None
-    origins: tuple[int, ...] = ()
-    returns_objects: bool = False
 
 
 class ObjectStore:
@@ -320,7 +201,7 @@ class ObjectInside:
             tuple(map(tuple, handed)),
             None if same else graphdef,
             () if same else origins,
-            any(map(_is_stand, jax.tree.leaves(freed, is_leaf=_is_stand))),
+            any(map(is_stand, jax.tree.leaves(freed, is_leaf=is_stand))),
         )
         for cell in seen.cells:
             if isinstance(cell, Variable):
@@ -426,148 +307,4 @@ def _index(definition: Any) -> int | None:
     return definition.index if isinstance(definition, VariableDef) else None
 
 
-# --- publish ---------------------------------------------------------------------------------
-
-
-def publish(
-    roots: tuple[Any, ...], layout: Layout, outcome: Outcome, groups: Groups, result: Any
-) -> Any:
-    """Give the objects of the caller the values, and the structure, that they have after a call.
-
-    Returns:
-        The result, with objects in the places of the stands.
-    """
-    if outcome.graphdef is None:
-        for numbers, values in zip(outcome.handed, groups, strict=True):
-            for number, value in zip(numbers, values, strict=True):
-                cell = layout.cells[number]
-                if isinstance(cell, Variable):
-                    cell.set_raw_value(value)
-                else:
-                    cell.set(value)
-        return put_objects(result, roots) if outcome.returns_objects else result
-    values = {
-        number: value
-        for numbers, group in zip(outcome.handed, groups, strict=True)
-        for number, value in zip(numbers, group, strict=True)
-    }
-    settled = Settler(outcome, values, walk(roots)[1].members)
-    after = [settled.settle(child) for child in outcome.graphdef.root.children]
-    return put_objects(result, after)
-
-
-_NO_PLACE: Any = object()
-
-
-class Settler:
-    """Changes objects until they have a given structure."""
-
-    def __init__(self, outcome: Outcome, values: dict[int, Any], before: list[Any]) -> None:
-        self.outcome = outcome
-        self.values = values
-        self.before = before
-        self.members: dict[int, Any] = {}
-        self.cells = 0
-
-    def settle(self, definition: Any, present: Any = None) -> Any:
-        """Return what a definition defines, made of what there was; ``present`` is in its place."""
-        if isinstance(definition, VariableDef):
-            return self._variable(definition)
-        if isinstance(definition, ObjectDef):
-            return self._object(definition)
-        if isinstance(definition, ArrayDef):
-            number, self.cells = self.cells, self.cells + 1
-            return self.values[number]
-        if isinstance(definition, Reference):
-            return self.members[definition.index]
-        if isinstance(definition, ContainerDef):
-            items = [self.settle(child) for child in definition.children]
-            if definition.type is tuple:
-                return tuple(items)
-            if definition.type is list:
-                made: Any = items
-            else:
-                made = dict(zip(definition.keys, items, strict=True))
-            return _refilled(present, made)
-        if isinstance(definition, PytreeDef):
-            return definition.treedef.unflatten(
-                [self.settle(child) for child in definition.children]
-            )
-        return definition.value
-
-    def _variable(self, definition: VariableDef) -> Any:
-        number, self.cells = self.cells, self.cells + 1
-        origin = self.outcome.origins[definition.index]
-        metadata = dict(definition.metadata.values)
-        if origin < 0:
-            variable = definition.type.from_metadata(self.values[number], metadata)
-        else:
-            variable = self.before[origin]
-            if number in self.values:
-                variable.set_raw_value(self.values[number])
-            variable._replace_metadata(metadata)
-        self.members[definition.index] = variable
-        return variable
-
-    def _object(self, definition: ObjectDef) -> Any:
-        origin = self.outcome.origins[definition.index]
-        obj = blank(definition.type) if origin < 0 else self.before[origin]
-        self.members[definition.index] = obj
-        if origin < 0:
-            obj._fill({})
-            present: dict[Any, Any] = {}
-        else:
-            if obj._level is not current_trace():
-                raise errors.TraceContextError(
-                    "A function changes", levels.name_of(obj), type(obj).__name__
-                )
-            present = dict(obj._children())
-        fresh = definition.statics.fresh()
-        wanted = {
-            key: self.settle(child, present.get(key, _NO_PLACE))
-            for key, child in zip(definition.keys, definition.children, strict=True)
-        }
-        for key, value in fresh.items():
-            wanted[key] = present[key] if _same(present.get(key, _NO_PLACE), value) else value
-        for key in [key for key in present if key not in wanted][::-1]:
-            obj._drop_child(key)
-        for key in sorted(wanted, key=lambda key: (isinstance(key, str), key)):
-            obj._put_child(key, wanted[key])
-        put(obj, "_statuses", definition.known.copy())
-        note_change(obj)
-        return obj
-
-
-def _same(present: Any, value: Any) -> bool:
-    from linnet.nnx.pytree import static_key
-
-    return present is not _NO_PLACE and static_key(present) == static_key(value)
-
-
-def _refilled(present: Any, made: Any) -> Any:
-    """Return a list or dictionary as the one that stands in its place, filled anew."""
-    if type(present) is not type(made):
-        return made
-    present.clear()
-    present.extend(made) if isinstance(made, list) else present.update(made)
-    return present
-
-
-__all__ = [
-    "RESULT",
-    "Home",
-    "InKeywords",
-    "ObjectStore",
-    "ObjectStructure",
-    "Outcome",
-    "Settler",
-    "Stand",
-    "Within",
-    "abstract_result",
-    "home_of",
-    "is_object",
-    "places_of",
-    "publish",
-    "put_objects",
-    "take_objects",
-]
+__all__ = ["ObjectStore", "ObjectStructure", "abstract_result", "places_of"]

@@ -14,7 +14,8 @@ import jax
 from linnet.lift import looping, mapping
 from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, Pure
-from linnet.nnx.transforms.crossing import RESULT, InKeywords, ObjectStore, Within
+from linnet.nnx.transforms.arguments import RESULT, InKeywords, Within
+from linnet.nnx.transforms.crossing import ObjectStore
 from linnet.nnx.transforms.jit import unbound
 from linnet.nnx.transforms.placing import filters_of, is_by_filter
 from linnet.state.filters import Everything

@@ -6,18 +6,7 @@ and gradients have the form of the arguments, say ``graph_updates=False``, for a
 
 from typing import Any
 
-from linnet.base.config import bool_flag, config
-
-flax_graph_mode = bool_flag(
-    "nnx_graph_mode",
-    default=True,
-    help="whether functions of NNX see models as graphs, in which parts may be shared",
-)
-flax_graph_updates = bool_flag(
-    "nnx_graph_updates",
-    default=True,
-    help="whether transformations of NNX carry changes of structure out",
-)
+from linnet.base.config import config
 
 
 class _Setting:

@@ -9,7 +9,8 @@ from typing import Any
 
 import jax
 
-from linnet.nnx.states import State, create_path_filters
+from linnet.nnx.pure_dicts import create_path_filters
+from linnet.nnx.states import State
 from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
 

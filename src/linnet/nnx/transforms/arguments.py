@@ -1,0 +1,133 @@
+"""Objects in arguments and results: where they stand, and how they are taken out and put back.
+
+The objects that a transformed function is given are its *roots*. Each has a *home*, where in the
+arguments it is, or where in the result; it is the first key of the paths of its variables. While
+the values cross, a :class:`Stand` keeps the place of a root.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from linnet.nnx.definitions import Path
+from linnet.nnx.graph import key_of
+from linnet.nnx.pytree import Pytree
+from linnet.nnx.variables import Variable
+from linnet.state.filters import Predicate
+
+
+class Home(tuple[Any, ...]):
+    """Where a root stands in the arguments or in the result; the first key of its paths."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        first, *rest = self
+        text = first if isinstance(first, str) else f"argument {first}"
+        return text + "".join(f"[{key!r}]" for key in rest)
+
+
+RESULT = "the result"
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """Picks what lies below some homes, and there what another filter picks."""
+
+    home: tuple[Any, ...]
+    picks: Predicate
+
+    def __call__(self, path: Path, value: Any) -> bool:
+        """Tell whether it matches."""
+        return path[0][: len(self.home)] == self.home and self.picks(path[1:], value)
+
+    def __repr__(self) -> str:
+        return f"{self.picks!r} in {Home(self.home)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class InKeywords:
+    """Picks what lies in keyword arguments."""
+
+    def __call__(self, path: Path, value: Any) -> bool:
+        """Tell whether it matches."""
+        name = path[0][0]
+        return isinstance(name, str) and name is not RESULT
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Stand:
+    """Keeps the place of a root in arguments or a result."""
+
+    number: int
+
+
+def is_object(value: Any) -> bool:
+    """Tell whether a value is an object or a variable of NNX."""
+    return isinstance(value, Pytree | Variable)
+
+
+def take_objects(
+    tree: Any, first: int = 0, known: dict[int, int] | None = None
+) -> tuple[Any, list[Any], list[tuple[Any, ...]]]:
+    """Take the objects out of a pytree.
+
+    Args:
+        tree: the pytree.
+        first: the number of the first one.
+        known: identity → number of objects that have a number already.
+
+    Returns:
+        The tree with stands in the places of the objects; the objects with new numbers; the paths
+        of these.
+    """
+    known = known or {}
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_object)
+    objects: list[Any] = []
+    paths: list[tuple[Any, ...]] = []
+    rest: list[Any] = []
+    for path, leaf in leaves:
+        if not is_object(leaf):
+            rest.append(leaf)
+        elif id(leaf) in known:
+            rest.append(Stand(known[id(leaf)]))
+        else:
+            rest.append(Stand(first + len(objects)))
+            objects.append(leaf)
+            paths.append(tuple(map(key_of, path)))
+    return jax.tree.unflatten(treedef, rest), objects, paths
+
+
+def is_stand(value: Any) -> bool:
+    """Tell whether a value keeps the place of a root."""
+    return isinstance(value, Stand)
+
+
+def put_objects(tree: Any, objects: Any) -> Any:
+    """Put objects in the places that stands keep; undoes :func:`take_objects`."""
+    return jax.tree.map(
+        lambda leaf: objects[leaf.number] if isinstance(leaf, Stand) else leaf,
+        tree,
+        is_leaf=is_stand,
+    )
+
+
+def home_of(path: tuple[Any, ...]) -> Home:
+    """Return the home of a root by its path in ``(args, kwargs)``: the argument comes first."""
+    return Home(path[1:])
+
+
+__all__ = [
+    "RESULT",
+    "Home",
+    "InKeywords",
+    "Stand",
+    "Within",
+    "home_of",
+    "is_object",
+    "is_stand",
+    "put_objects",
+    "take_objects",
+]
