@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
 
-from linnet.as_flax.table import MODULES, VERSION
+from linnet.as_flax.table import COMING, MODULES, VERSION
 from linnet.base.errors import FlaxAlreadyImportedError, near
 
 _ROOT = "flax"
@@ -97,9 +97,11 @@ def _unknown(fullname: str) -> ModuleNotFoundError:
     parent, _, name = fullname.rpartition(".")
     beside = [each.rpartition(".") for each in MODULES]
     suggestion = near(name, [last for package, _, last in beside if package == parent])
+    missing = f"No module named {fullname!r} in Linnet"
+    if fullname in COMING:
+        missing = f"{missing} yet"
     return ModuleNotFoundError(
-        f"No module named {fullname!r} in Linnet, which linnet.as_flax has put in the place of "
-        f"Flax {VERSION}.{suggestion}",
+        f"{missing}, which linnet.as_flax has put in the place of Flax {VERSION}.{suggestion}",
         name=fullname,
     )
 

@@ -1,7 +1,8 @@
 """Which module of Linnet stands for which module of Flax.
 
 Where Linnet spreads over several modules what Flax has in one, the names are gathered by a façade
-in ``linnet.as_flax.modules``.
+in ``linnet.as_flax.modules``, or for NNX, whose modules programs also reach as attributes, in
+``linnet.nnx.namespaces``.
 """
 
 VERSION = "0.12.8"
@@ -33,6 +34,39 @@ MODULES = {
     "flax.linen.stochastic": "linnet.linen.stochastic",
     "flax.linen.summary": "linnet.linen.summary",
     "flax.linen.transforms": "linnet.linen.transforms",
+    "flax.nnx": "linnet.nnx",
+    "flax.nnx.compat": "linnet.nnx.namespaces.compat",
+    "flax.nnx.filterlib": "linnet.nnx.namespaces.filterlib",
+    "flax.nnx.graph": "linnet.nnx.namespaces.graphlib",
+    "flax.nnx.graphlib": "linnet.nnx.namespaces.graphlib",
+    "flax.nnx.helpers": "linnet.nnx.namespaces.helpers",
+    "flax.nnx.module": "linnet.nnx.namespaces.modules",
+    "flax.nnx.nn": "linnet.nnx.namespaces.nn",
+    "flax.nnx.nn.activations": "linnet.nnx.layers.activation",
+    "flax.nnx.nn.attention": "linnet.nnx.namespaces.attention",
+    "flax.nnx.nn.dtypes": "linnet.nnx.layers.dtypes",
+    "flax.nnx.nn.initializers": "linnet.nnx.initializers",
+    "flax.nnx.nn.linear": "linnet.nnx.namespaces.linear",
+    "flax.nnx.nn.lora": "linnet.nnx.layers.lora",
+    "flax.nnx.nn.normalization": "linnet.nnx.namespaces.normalization",
+    "flax.nnx.nn.stochastic": "linnet.nnx.layers.stochastic",
+    "flax.nnx.pytreelib": "linnet.nnx.namespaces.pytreelib",
+    "flax.nnx.rnglib": "linnet.nnx.namespaces.rnglib",
+    "flax.nnx.spmd": "linnet.nnx.namespaces.spmd",
+    "flax.nnx.statelib": "linnet.nnx.namespaces.statelib",
+    "flax.nnx.summary": "linnet.nnx.summary",
+    "flax.nnx.training": "linnet.nnx.training",
+    "flax.nnx.training.ema": "linnet.nnx.training.ema",
+    "flax.nnx.training.metrics": "linnet.nnx.training.metrics",
+    "flax.nnx.training.optimizer": "linnet.nnx.training.optimizer",
+    "flax.nnx.transforms": "linnet.nnx.transforms",
+    "flax.nnx.transforms.autodiff": "linnet.nnx.transforms.autodiff",
+    "flax.nnx.transforms.compilation": "linnet.nnx.namespaces.compilation",
+    "flax.nnx.transforms.iteration": "linnet.nnx.namespaces.iteration",
+    "flax.nnx.transforms.transforms": "linnet.nnx.namespaces.transforms",
+    "flax.nnx.traversals": "linnet.nnx.namespaces.traversals",
+    "flax.nnx.variablelib": "linnet.nnx.namespaces.variablelib",
+    "flax.nnx.visualization": "linnet.nnx.visualization",
     "flax.serialization": "linnet.tree.serialization",
     "flax.struct": "linnet.tree.struct",
     "flax.traceback_util": "linnet.base.traceback",
@@ -43,3 +77,17 @@ MODULES = {
     "flax.typing": "linnet.as_flax.modules.typing",
     "flax.version": "linnet.as_flax.modules.version",
 }
+
+# modules of Flax that a program may ask for in vain, for now
+COMING = frozenset(
+    (
+        *("flax.core.lift", "flax.core.nn", "flax.cursor", "flax.io", "flax.linen.batch_apply"),
+        *("flax.linen.fp8_ops", "flax.linen.kw_only_dataclasses", "flax.linen.recurrent"),
+        *("flax.metrics", "flax.nnx.bridge", "flax.nnx.deprecations", "flax.nnx.extract"),
+        *("flax.nnx.ids", "flax.nnx.nn.recurrent", "flax.nnx.proxy_caller", "flax.nnx.reprlib"),
+        *("flax.nnx.tracers", "flax.nnx.transforms.general", "flax.training.checkpoints"),
+        *("flax.training.dynamic_scale", "flax.training.early_stopping"),
+        *("flax.training.lr_schedule", "flax.training.orbax_utils"),
+        "flax.training.prefetch_iterator",
+    )
+)

@@ -240,3 +240,13 @@ flax_always_shard_variable = bool_flag(
     default=True,
     help="whether a variable with partition names is placed on the mesh when it is created",
 )
+nnx_graph_mode = bool_flag(
+    "nnx_graph_mode",
+    default=True,
+    help="whether functions of NNX see models as graphs, in which parts may be shared",
+)
+nnx_graph_updates = bool_flag(
+    "nnx_graph_updates",
+    default=True,
+    help="whether transformations of NNX carry changes of structure out",
+)

@@ -10,7 +10,7 @@ first asked for.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from linnet.base.errors import near
+from linnet.base.errors import no_such_name
 from linnet.lift.axes import broadcast
 from linnet.linen import (
     activation,
@@ -139,6 +139,18 @@ _ON_DEMAND = {
     "with_logical_partitioning": "linnet.linen.spmd",
 }
 
+# what Flax has, and a program may ask for in vain
+_COMING = frozenset(
+    (
+        *("BatchApply", "Bidirectional", "ConvLSTMCell", "Fp8DirectDotGeneralOp", "Fp8DotGeneral"),
+        *("Fp8DotGeneralOp", "Fp8Einsum", "GRUCell", "LSTMCell", "MGUCell", "NANOOFp8DotGeneralOp"),
+        *("OptimizedLSTMCell", "RNN", "RNNCellBase", "SimpleCell", "SpectralNorm", "WeightNorm"),
+        *("add_metadata_axis", "batch_apply", "cond", "custom_vjp", "fold_rngs", "fp8_ops", "jvp"),
+        *("kw_only_dataclasses", "map_variables", "recurrent", "remat_scan", "switch", "vjp"),
+        "while_loop",
+    )
+)
+
 __all__ = [
     "PARTITION_NAME",
     "BatchNorm",
@@ -258,8 +270,7 @@ if not TYPE_CHECKING:  # so that a type checker finds mistyped names
     def __getattr__(name: str) -> Any:
         home = _ON_DEMAND.get(name)
         if home is None:
-            suggestion = near(name, __all__)
-            raise AttributeError(f"module 'linnet.linen' has no attribute {name!r}.{suggestion}")
+            raise AttributeError(no_such_name("linnet.linen", name, __all__, _COMING))
         module = importlib.import_module(home)
         found = globals()[name] = module if home.endswith(f".{name}") else getattr(module, name)
         return found

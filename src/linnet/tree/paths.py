@@ -63,10 +63,20 @@ def flatten_dict(
             f"flatten_dict takes a nested dict or FrozenDict, but was given {type(xs).__name__}: "
             f"{xs!r}"
         )
+    return _flattened(xs, (dict, FrozenDict), keep_empty_nodes, is_leaf, sep)
+
+
+def _flattened(
+    xs: Any,
+    branches: type | tuple[type, ...],
+    keep_empty_nodes: bool,
+    is_leaf: IsLeaf | None,
+    sep: str | None,
+) -> dict[Any, Any]:
     flat: dict[Any, Any] = {}
 
     def visit(node: Any, path: Path) -> None:
-        branch = isinstance(node, dict | FrozenDict)
+        branch = isinstance(node, branches)
         if branch and not (is_leaf is not None and is_leaf(path, node)):
             items = cast("Mapping[Any, Any]", node).items()
             for key, value in items:
@@ -115,6 +125,56 @@ def unflatten_dict(xs: Mapping[Any, Any], sep: str | None = None) -> dict[Any, A
             raise _collision(xs, joined)
         node[path[-1]] = {} if isinstance(value, _EmptyNode) else value
     return root
+
+
+def flatten_mapping(
+    xs: Mapping[Any, Any],
+    /,
+    *,
+    keep_empty_nodes: bool = False,
+    is_leaf: IsLeaf | None = None,
+    sep: str | None = None,
+) -> dict[Any, Any]:
+    """Returns a flat dict like ``flatten_dict``, of nested mappings of any type.
+
+    Args:
+        xs: a mapping, of which the mappings within are taken apart too.
+        keep_empty_nodes: whether an empty mapping is kept, as ``empty_node``, or left out.
+        is_leaf: takes a path and what stands there, and says whether to keep it as a value.
+        sep: what to join the keys with; without it a path is a tuple.
+
+    Raises:
+        TypeError: ``xs`` is no mapping, or a key cannot be joined because it is no string.
+
+    >>> from types import MappingProxyType
+    >>> flatten_mapping(MappingProxyType({"dense": {"kernel": 1}}))
+    {('dense', 'kernel'): 1}
+    """
+    if not isinstance(xs, Mapping):
+        raise TypeError(
+            f"flatten_mapping takes a nested mapping, but was given {type(xs).__name__}: {xs!r}"
+        )
+    return _flattened(xs, Mapping, keep_empty_nodes, is_leaf, sep)
+
+
+def flatten_to_sequence(
+    xs: Mapping[Any, Any], /, *, is_leaf: IsLeaf | None = None
+) -> list[tuple[Path, Any]]:
+    """Returns the values of nested mappings with their paths, in order.
+
+    >>> flatten_to_sequence({"dense": {"kernel": 1}})
+    [(('dense', 'kernel'), 1)]
+    """
+    return list(flatten_mapping(xs, is_leaf=is_leaf).items())
+
+
+def unflatten_mapping(xs: Any, /, *, sep: str | None = None) -> dict[Any, Any]:
+    """Returns the nested dict of values keyed by paths, or of pairs of a path and a value.
+
+    >>> unflatten_mapping([(("dense", "kernel"), 1)])
+    {'dense': {'kernel': 1}}
+    """
+    return unflatten_dict(xs if isinstance(xs, Mapping) else dict(xs), sep)
 
 
 def path_aware_map(f: Callable[[Path, Any], Any], nested_dict: Mapping[Any, Any]) -> dict[Any, Any]:

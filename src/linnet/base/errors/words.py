@@ -42,6 +42,20 @@ def near(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {match!r}?" if match else ""
 
 
+def no_such_name(module: str, name: str, names: Iterable[str], coming: Iterable[str]) -> str:
+    """Say that a module has no such name: a mistyped one, or one that Flax has and it has not yet.
+
+    >>> no_such_name("linnet.nnx", "whileloop", ["scan"], ["while_loop"])
+    "module 'linnet.nnx' has no attribute 'whileloop'. Did you mean 'while_loop'?"
+    >>> no_such_name("linnet.nnx", "while_loop", ["scan"], ["while_loop"])
+    "module 'linnet.nnx' has no 'while_loop' yet, which Flax 0.12.8 has."
+    """
+    coming = frozenset(coming)
+    if name in coming:
+        return f"module {module!r} has no {name!r} yet, which Flax 0.12.8 has.{near(name, names)}"
+    return f"module {module!r} has no attribute {name!r}.{near(name, [*names, *sorted(coming)])}"
+
+
 def misspelt(name: str, names: Iterable[str]) -> str:
     """Point to the one of ``names`` that was likely meant to be ``name``, as a sentence.
 
