@@ -217,7 +217,7 @@ def test_count_is_read_as_an_array():
     """Who reads a count gets an array of JAX, whatever it is stored as; an int may be written."""
     rngs = nnx.Rngs(0)
     rngs()
-    assert isinstance(rngs.default.count.get_raw_value(), np.uint32)
+    assert isinstance(rngs.default.count.get_raw_value(), np.ndarray)
     assert isinstance(rngs.default.count[...], jax.Array)
     rngs.default.count[...] = 5
     assert rngs.default.count[...].dtype == jnp.uint32
@@ -257,3 +257,23 @@ def test_drawing_from_streams_of_another_level():
     with pytest.raises(errors.TraceContextError, match="RngCount"):
         jax.jit(lambda x: x + rngs.normal())(1.0)
     assert int(rngs.default.count[...]) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rngs: None,
+        lambda rngs: rngs(),
+        lambda rngs: rngs.default.count.set_value(5),
+        lambda rngs: nnx.restore_rngs(nnx.split_rngs(rngs, splits=2)),
+        lambda rngs: nnx.reseed(rngs, default=1),
+    ],
+    ids=["made", "drawn from", "set", "split and restored", "reseeded"],
+)
+def test_the_count_is_an_array(change):
+    """Checkpoints of other libraries take arrays, of a device or of numpy, and no scalars."""
+    rngs = nnx.Rngs(0)
+    change(rngs)
+    leaves = jax.tree.leaves(nnx.state(rngs))
+    assert len(leaves) == 2
+    assert all(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves)
