@@ -245,3 +245,13 @@ def test_small_draws_get_a_program_of_their_own_when_they_are_many(monkeypatch):
     assert sizes == [1 << 14, 1 << 14, 1 << 10, 1 << 10]
     for value in values[1:]:
         np.testing.assert_array_equal(value, values[0])
+
+
+@pytest.mark.parametrize("name", ["zeros", "ones", "normal"])
+def test_a_number_is_the_shape_of_a_vector(name):
+    """As in JAX, a length stands for the shape of a vector."""
+    theirs, ours = getattr(fnn.initializers, name), getattr(initializers, name)
+    if name == "normal":
+        theirs, ours = theirs(), ours()
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(ours(key, 3), theirs(key, 3))

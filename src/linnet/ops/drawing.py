@@ -18,7 +18,8 @@ can split it over devices along with the parameter.
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -150,7 +151,7 @@ class Initializer:
     def __call__(
         self,
         key: PRNGKey | DeferredKey | None,
-        shape: Sequence[int],
+        shape: Sequence[int] | int,
         dtype: Dtype | None = None,
         out_sharding: Any = None,
     ) -> Array:
@@ -158,14 +159,15 @@ class Initializer:
 
         Args:
             key: decides what is drawn; a constant needs none.
-            shape: of the value.
+            shape: of the value; a number is the length of a vector.
             dtype: of the value; ``None`` takes the initializer's own.
             out_sharding: how to lay the value out over devices, as in ``jax.nn.initializers``.
 
         Returns:
             Array of that shape and dtype.
         """
-        return self.draw(key, tuple(shape), tuple(shape), dtype, out_sharding)
+        dims = tuple(shape) if isinstance(shape, Iterable) else (operator.index(shape),)
+        return self.draw(key, dims, dims, dtype, out_sharding)
 
     def draw(
         self,
