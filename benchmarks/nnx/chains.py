@@ -1,6 +1,6 @@
 """A chain of small layers with a given number of variables, in the idiom of each contender.
 
-``x = sin(x * scale + shift)`` for each of the layers: next to no arithmetic, so that what is
+``x = x @ kernel + bias``, four wide, for each of the layers: next to no arithmetic, so that what is
 measured is what a call costs because the model has so many variables. Every contender offers the
 same two calls, compiled: one forward pass, and one step of training with optax that keeps its
 state between calls.
@@ -39,8 +39,9 @@ def _transformation() -> optax.GradientTransformation:
     return optax.sgd(RATE, momentum=0.9)
 
 
-def _value(index: int) -> float:
-    return 1.0 + index / 1000
+def _kernel(index: int) -> jax.Array:
+    # a rotation of the features, so that a long chain neither grows nor dies
+    return jnp.roll(jnp.eye(WIDTH), index, axis=0)
 
 
 def _loss(y: jax.Array) -> jax.Array:
@@ -53,11 +54,11 @@ def _loss(y: jax.Array) -> jax.Array:
 def _chain(nnx: Any, layers: int) -> Any:
     class Layer(nnx.Module):
         def __init__(self, index: int):
-            self.scale = nnx.Param(jnp.full(WIDTH, _value(index)))
-            self.shift = nnx.Param(jnp.full(WIDTH, 0.1))
+            self.kernel = nnx.Param(_kernel(index))
+            self.bias = nnx.Param(jnp.full(WIDTH, 0.01))
 
         def __call__(self, x: jax.Array) -> jax.Array:
-            return jnp.sin(x * self.scale[...] + self.shift[...])
+            return x @ self.kernel[...] + self.bias[...]
 
     class Chain(nnx.Module):
         def __init__(self):
@@ -132,11 +133,11 @@ def _split(nnx: Any, layers: int) -> Calls:
 
 def _equinox(layers: int) -> Calls:
     class Layer(eqx.Module):
-        scale: jax.Array
-        shift: jax.Array
+        kernel: jax.Array
+        bias: jax.Array
 
         def __call__(self, x: jax.Array) -> jax.Array:
-            return jnp.sin(x * self.scale + self.shift)
+            return x @ self.kernel + self.bias
 
     class Chain(eqx.Module):
         layers: list[Layer]
@@ -148,9 +149,7 @@ def _equinox(layers: int) -> Calls:
 
     x = inputs()
     tx = _transformation()
-    model = Chain(
-        [Layer(jnp.full(WIDTH, _value(index)), jnp.full(WIDTH, 0.1)) for index in range(layers)]
-    )
+    model = Chain([Layer(_kernel(index), jnp.full(WIDTH, 0.01)) for index in range(layers)])
 
     @eqx.filter_jit
     def forward(model: Chain, x: jax.Array) -> jax.Array:
@@ -175,14 +174,13 @@ def _nested(layers: int) -> Calls:
     x = inputs()
     params = {
         "layers": [
-            {"scale": jnp.full(WIDTH, _value(index)), "shift": jnp.full(WIDTH, 0.1)}
-            for index in range(layers)
+            {"kernel": _kernel(index), "bias": jnp.full(WIDTH, 0.01)} for index in range(layers)
         ]
     }
 
     def chain(params: Any, x: jax.Array) -> jax.Array:
         for layer in params["layers"]:
-            x = jnp.sin(x * layer["scale"] + layer["shift"])
+            x = x @ layer["kernel"] + layer["bias"]
         return x
 
     return _handwritten(params, chain, x)
@@ -191,14 +189,12 @@ def _nested(layers: int) -> Calls:
 def _flat(layers: int) -> Calls:
     x = inputs()
     params = tuple(
-        array
-        for index in range(layers)
-        for array in (jnp.full(WIDTH, _value(index)), jnp.full(WIDTH, 0.1))
+        array for index in range(layers) for array in (_kernel(index), jnp.full(WIDTH, 0.01))
     )
 
     def chain(params: tuple[jax.Array, ...], x: jax.Array) -> jax.Array:
-        for scale, shift in zip(params[::2], params[1::2], strict=True):
-            x = jnp.sin(x * scale + shift)
+        for kernel, bias in zip(params[::2], params[1::2], strict=True):
+            x = x @ kernel + bias
         return x
 
     return _handwritten(params, chain, x)
