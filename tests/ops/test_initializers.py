@@ -237,11 +237,10 @@ def test_small_draws_get_a_program_of_their_own_when_they_are_many(monkeypatch):
     monkeypatch.setattr(drawing, "_small_draws", dict.fromkeys(drawing._SMALL_SIZES, 0))
     monkeypatch.setattr(drawing, "_OFTEN", 2)
     init = initializers.lecun_normal()
-    sizes, values = [], []
+    sizes = []
     original = drawing._shared_size
     monkeypatch.setattr(drawing, "_shared_size", lambda n: sizes.append(original(n)) or sizes[-1])
-    for _ in range(4):
-        values.append(np.asarray(init(jax.random.key(0), (4, 8))))
+    values = [np.asarray(init(jax.random.key(0), (4, 8))) for _ in range(4)]
     assert sizes == [1 << 14, 1 << 14, 1 << 10, 1 << 10]
     for value in values[1:]:
         np.testing.assert_array_equal(value, values[0])

@@ -212,8 +212,8 @@ def _checked(owner: Any, name: str, value: Any, as_data: bool) -> bool:
 
 def _static_with_data(owner: Any, name: str, value: Any) -> str:
     return (
-        f"{type(owner).__name__}.{name} is marked as static, but its value, a "
-        f"{type(value).__name__}, is or holds data (arrays, variables, modules). Static attributes "
+        f"{type(owner).__name__}.{name} is marked as static, but its value "
+        f"({type(value).__name__}) is or holds data: arrays, variables, modules. Static attributes "
         f"are part of what programs are compiled for. Write nnx.data(...) in place of "
         f"nnx.static(...), or leave the marker out."
     )
@@ -221,8 +221,8 @@ def _static_with_data(owner: Any, name: str, value: Any) -> str:
 
 def _explicitly_static(owner: Any, name: str, value: Any) -> str:
     return (
-        f"{type(owner).__name__}.{name} was marked with nnx.static, and is now set to a "
-        f"{type(value).__name__}, which is data. Write `self.{name} = nnx.data(...)` to change "
+        f"{type(owner).__name__}.{name} was marked with nnx.static, and is now set to "
+        f"data ({type(value).__name__}). Write `self.{name} = nnx.data(...)` to change "
         "what it is."
     )
 

@@ -62,7 +62,7 @@ class BoundMethodError(LinnetError, TypeError, ValueError):
     def __init__(self, transform: str, cls: str, method: str) -> None:
         super().__init__(
             f"nnx.{transform} does not support bound methods: {cls}.{method} was taken from an "
-            f"object, whose variables would be constants of the transformation, and updates to them "
+            "object, whose variables would be constants of the transformation, and updates to them "
             f"errors. Pass the object as an argument, `nnx.{transform}({cls}.{method})(obj, ...)`, "
             f"or decorate the method where it is defined, `@nnx.{transform}`."
         )
@@ -97,10 +97,10 @@ class StateMismatchError(LinnetError, ValueError):
     def __init__(
         self, model: str, wrong: Sequence[tuple[Sequence[Any], str]], known: Sequence[str]
     ) -> None:
-        told = [
-            f"  {path_text(path)}: {problem}.{near(path_text(path), known) if 'no such' in problem else ''}"
-            for path, problem in wrong
-        ]
+        told: list[str] = []
+        for path, problem in wrong:
+            text = path_text(path)
+            told.append(f"  {text}: {problem}.{near(text, known) if 'no such' in problem else ''}")
         super().__init__(
             f"nnx.update was given a state that does not fit {model}; nothing was changed.\n"
             + "\n".join(told)
