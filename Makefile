@@ -9,10 +9,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo language-model test check bench docs clean
 
 demo: $(STAMP)-examples
 	$(BIN)/python examples/digits.py $(ARGS)
+
+language-model: $(STAMP)-examples
+	$(BIN)/python examples/language_model.py $(ARGS)
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src benchmarks $(ARGS)
@@ -26,6 +29,13 @@ check: $(STAMP)-check $(STAMP)-test
 bench: $(STAMP)-bench
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.nnx $(ARGS)
+
+# Programs from the package registry, on Flax and on Linnet; their packages come without what they
+# depend on, so that jax and flax stay the ones that the tests use.
+alias-programs: $(STAMP)-test
+	$(PIP) --no-deps --upgrade --target $(VENV)/alias-programs \
+	  --requirement tests/as_flax/programs/requirements.txt
+	PYTHONPATH=$(VENV)/alias-programs $(BIN)/python tests/as_flax/programs/compare.py
 
 docs: $(STAMP)-docs
 	$(BIN)/mkdocs build --quiet --strict --site-dir site

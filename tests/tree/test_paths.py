@@ -1,9 +1,12 @@
 """Flattening by path, beside Flax's."""
 
+from types import MappingProxyType
+
 import flax.traverse_util as reference
 import jax
 import pytest
 from flax.core import FrozenDict as ReferenceFrozenDict
+from flax.nnx import traversals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,3 +136,26 @@ def test_input_is_left_alone():
     assert unflatten_dict(flat) == {"a": {"b": {"x": 1}, "c": 2}}
     assert value == {"x": 1}
     assert ours.flatten_dict({}) == {}
+
+
+@pytest.mark.parametrize("options", [{}, {"keep_empty_nodes": True}, {"sep": "/"}])
+def test_mappings_of_any_type(options):
+    """Mappings are flattened as in `flax.nnx.traversals`, and put together again."""
+    tree = {"a": MappingProxyType({"b": 1, "c": {}}), "d": {"e": [2]}}
+    flat = ours.flatten_mapping(tree, **options)
+    assert str(flat).replace("empty_node", "_EmptyNode()") == str(
+        traversals.flatten_mapping(tree, **options)
+    )
+    pairs = ours.flatten_to_sequence(tree)
+    assert pairs == traversals.flatten_to_sequence(tree)
+    assert ours.unflatten_mapping(pairs) == traversals.unflatten_mapping(pairs)
+    sep = options.get("sep")
+    assert ours.unflatten_mapping(flat, sep=sep) == traversals.unflatten_mapping(
+        traversals.flatten_mapping(tree, **options), sep=sep
+    )
+
+
+def test_what_is_no_mapping():
+    """Flattening something else is an error that names it."""
+    with pytest.raises(TypeError, match="takes a nested mapping, but was given list"):
+        ours.flatten_mapping([1])
