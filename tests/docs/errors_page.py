@@ -1,25 +1,34 @@
-"""The page of mistakes: what each library says to the programs of :mod:`tests.docs.mistakes`."""
+"""The page of mistakes: what each library says to them.
+
+The mistakes stand in :mod:`tests.docs.mistakes`, for Linen, and :mod:`tests.docs.nnx_mistakes`.
+"""
 
 import dataclasses
-import functools
 import re
 import textwrap
 import warnings
+from types import ModuleType
 from typing import Any
 
 import flax.linen
-from tests.docs.mistakes import MISTAKES, PREAMBLE, Mistake
+import flax.nnx
+import pytest
+from tests.docs import mistakes, nnx_mistakes
+from tests.docs.mistakes import Mistake
 
 import linnet.linen
-
-FLAX, LINNET = flax.linen, linnet.linen
+import linnet.nnx
 
 _TITLE = """# Mistakes
 
-The likeliest mistakes with Linen, and what is said to them: by Flax {version}, and by Linnet. A
-test runs every program below under both libraries and compares this page with what it sees.
+The likeliest mistakes, and what is said to them: by Flax {version}, and by Linnet. A test runs
+every program below under both libraries and compares this page with what it sees.
+"""
 
-All of them begin like this, with `flax.linen` or `linnet.linen` as `nn`:
+_CHAPTER = """
+## With {title}
+
+All programs begin like this, with `flax.{module}` or `linnet.{module}` as `{name}`:
 
 ```python
 {preamble}
@@ -27,7 +36,7 @@ All of them begin like this, with `flax.linen` or `linnet.linen` as `nn`:
 """
 
 _ENTRY = """
-## {title}
+### {title}
 
 ```python
 {code}
@@ -44,6 +53,48 @@ _ENTRY = """
 
 
 @dataclasses.dataclass(frozen=True)
+class Chapter:
+    """The mistakes with one of the two ways to write modules.
+
+    Attributes:
+        title: what it is called.
+        name: what programs call its module.
+        libraries: the module of each library.
+        preamble: what all programs begin with.
+        mistakes: the mistakes.
+    """
+
+    title: str
+    name: str
+    libraries: dict[str, ModuleType]
+    preamble: str
+    mistakes: list[Mistake]
+
+
+CHAPTERS = [
+    Chapter(
+        "Linen",
+        "nn",
+        {"flax": flax.linen, "linnet": linnet.linen},
+        mistakes.PREAMBLE,
+        mistakes.MISTAKES,
+    ),
+    Chapter(
+        "NNX",
+        "nnx",
+        {"flax": flax.nnx, "linnet": linnet.nnx},
+        nnx_mistakes.PREAMBLE,
+        nnx_mistakes.MISTAKES,
+    ),
+]
+EVERY = [
+    pytest.param(chapter, mistake, id=f"{chapter.title}: {mistake.title}")
+    for chapter in CHAPTERS
+    for mistake in chapter.mistakes
+]
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of a program: its names, and what was said, with the notes on the exception."""
 
@@ -52,18 +103,20 @@ class Outcome:
     raised: bool
 
 
-def run(mistake: Mistake, nn: Any) -> Outcome:
+def run(chapter: Chapter, mistake: Mistake, library: str) -> Outcome:
     """Run a program under a library; what it raises or warns of is its outcome."""
-    names: dict[str, Any] = {"nn": nn, "__name__": "program"}
-    exec(PREAMBLE, names)
+    # a module like any other: a dictionary in this frame would be part of the places that are told
+    program = ModuleType("program")
+    setattr(program, chapter.name, chapter.libraries[library])
+    exec(chapter.preamble, vars(program))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            exec(mistake.code, names)
+            exec(mistake.code, vars(program))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
-            return Outcome(names, _words(error), raised=True)
+            return Outcome(vars(program), _words(error), raised=True)
     told = [f"{type(w.message).__name__}: {w.message}" for w in caught]
-    return Outcome(names, "\n".join(told), raised=False)
+    return Outcome(vars(program), "\n".join(told), raised=False)
 
 
 def _words(error: Exception) -> str:
@@ -73,17 +126,34 @@ def _words(error: Exception) -> str:
     return "\n".join([f"{type(error).__name__}: {lines[0]}", *lines[1:], *notes])
 
 
-@functools.cache
-def outcome(mistake: Mistake, library: str) -> Outcome:
-    """Return the outcome of a mistake under ``"flax"`` or ``"linnet"``."""
-    return run(mistake, {"flax": FLAX, "linnet": LINNET}[library])
+_outcomes: dict[tuple[str, str, str], Outcome] = {}
+
+
+def outcome(chapter: Chapter, mistake: Mistake, library: str) -> Outcome:
+    """Return the outcome of a mistake under ``"flax"`` or ``"linnet"``, run once."""
+    key = (chapter.title, mistake.title, library)
+    if key not in _outcomes:
+        _outcomes[key] = run(chapter, mistake, library)
+    return _outcomes[key]
 
 
 def render() -> str:
     """Return the page."""
-    parts = [_TITLE.format(version=flax.__version__, preamble=PREAMBLE.strip())]
-    for mistake in MISTAKES:
-        theirs, ours = outcome(mistake, "flax"), outcome(mistake, "linnet")
+    return _TITLE.format(version=flax.__version__) + "".join(map(_chapter, CHAPTERS))
+
+
+def _chapter(chapter: Chapter) -> str:
+    """Write the mistakes of a chapter."""
+    parts = [
+        _CHAPTER.format(
+            title=chapter.title,
+            module=chapter.title.lower(),
+            name=chapter.name,
+            preamble=chapter.preamble.strip(),
+        )
+    ]
+    for mistake in chapter.mistakes:
+        theirs, ours = (outcome(chapter, mistake, library) for library in ("flax", "linnet"))
         flax_said = _quote(_short(theirs.said)) if theirs.said else f"Nothing. {mistake.silently}"
         parts.append(
             _ENTRY.format(

@@ -1,26 +1,25 @@
 """A wrong program is told where it went wrong and what to write; `docs/errors.md` shows it."""
 
 import pytest
-from tests.docs.errors_page import outcome, render
-from tests.docs.mistakes import MISTAKES
+from tests.docs.errors_page import EVERY, outcome, render
 from tests.docs.write_errors_page import PAGE
 
-each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.title)
+each_mistake = pytest.mark.parametrize(("chapter", "mistake"), EVERY)
 
 
 @each_mistake
-def test_our_message_names_the_place_and_the_line_to_write(mistake):
+def test_our_message_names_the_place_and_the_line_to_write(chapter, mistake):
     """Every part that the message must contain is in it, or in the notes on it."""
-    said = outcome(mistake, "linnet").said
+    said = outcome(chapter, mistake, "linnet").said
     assert said, "nothing was raised or warned of"
     for part in mistake.says:
         assert part in said, said
 
 
 @each_mistake
-def test_what_flax_does(mistake):
+def test_what_flax_does(chapter, mistake):
     """Flax raises, or does silently what the page says it does."""
-    theirs = outcome(mistake, "flax")
+    theirs = outcome(chapter, mistake, "flax")
     assert theirs.raised == (not mistake.silently), theirs.said
     if mistake.silently:
         assert eval(mistake.proof, theirs.names)

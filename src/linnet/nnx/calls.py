@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from linnet.base.errors import near
 from linnet.display.outline import shape_text
 
 Watcher = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -46,6 +47,11 @@ def _note(error: Exception, module: Any, args: tuple[Any, ...], kwargs: dict[str
     given = [_told(arg) for arg in args] + [f"{k}={_told(v)}" for k, v in kwargs.items()]
     where = name_of(module, "a module")
     error.add_note(f"In {where} ({type(module).__name__}), called with ({', '.join(given)})")
+    owner = getattr(error, "obj", None)
+    if isinstance(error, AttributeError) and hasattr(type(owner), "_statuses"):
+        meant = near(error.name, [name for name in dir(owner) if not name.startswith("_")])
+        if meant:
+            error.add_note(f"{type(owner).__name__} has no attribute {error.name!r}.{meant}")
 
 
 def _told(value: Any) -> str:

@@ -19,6 +19,7 @@ from linnet.base.errors.data import (
     UnserializableTypeError,
     misfit_text,
     trained_collections,
+    trained_kinds,
     unread_state,
 )
 from linnet.base.errors.lifting import (
@@ -180,5 +181,6 @@ __all__ = [
     "place",
     "short",
     "trained_collections",
+    "trained_kinds",
     "unread_state",
 ]

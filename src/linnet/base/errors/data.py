@@ -56,6 +56,15 @@ def trained_collections(names: Sequence[str], others: Sequence[str]) -> str:
     )
 
 
+def trained_kinds(paths: Sequence[str]) -> str:
+    """Word the warning that an optimizer of NNX trains what is not meant to be trained."""
+    return (
+        f"nnx.Optimizer is to train variables that no gradient improves: {listing(paths)}. "
+        "Statistics, streams and caches would be moved like weights. Train the parameters, "
+        "nnx.Optimizer(model, tx, wrt=nnx.Param), and take the gradient with respect to them."
+    )
+
+
 class SerializationError(LinnetError, ValueError):
     """A value cannot be turned into a state dict or bytes, or those cannot be read."""
 

@@ -6,6 +6,7 @@ variables of its own kind: ``OptVariable`` for what there is one of for each par
 parameter's metadata, ``OptArray`` for the rest, and ``OptState`` for the count of steps.
 """
 
+import warnings
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -14,8 +15,9 @@ import jax.numpy as jnp
 from linnet.base import errors
 from linnet.base.optional import require
 from linnet.nnx.functional import state
-from linnet.nnx.kinds import Param
+from linnet.nnx.kinds import BatchStat, Cache, Intermediate, Param
 from linnet.nnx.pytree import Pytree
+from linnet.nnx.rngs import RngState
 from linnet.nnx.states import State, items_of
 from linnet.nnx.updating import update
 from linnet.nnx.variables import Variable
@@ -40,6 +42,17 @@ class OptVariable(OptState):
 
 def _is_variable(value: Any) -> bool:
     return isinstance(value, Variable)
+
+
+def _warn_of_statistics(trained: Any) -> None:
+    """Warn if variables are to be trained that layers keep for themselves."""
+    kept = [
+        f"{errors.path_text(path)} ({type(variable).__name__})"
+        for path, variable in items_of(trained)
+        if isinstance(variable, BatchStat | Cache | Intermediate | RngState)
+    ]
+    if kept:
+        warnings.warn(errors.trained_kinds(kept), errors.LinnetWarning, stacklevel=3)
 
 
 def to_opt_state(tree: Any) -> Any:
@@ -94,7 +107,9 @@ class Optimizer(Pytree, Generic[M]):
         self.graph = graph
         self.step = OptState(jnp.array(0, dtype=jnp.uint32))
         self.tx = tx
-        self.opt_state = to_opt_state(tx.init(state(model, wrt)))
+        trained = state(model, wrt)
+        _warn_of_statistics(trained)
+        self.opt_state = to_opt_state(tx.init(trained))
         self.wrt = wrt
 
     def update(self, model: M, grads: Any = _MISSING, /, **kwargs: Any) -> Any:
