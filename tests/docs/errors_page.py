@@ -1,23 +1,21 @@
 """The page of mistakes: what each library says to them.
 
-The mistakes stand in :mod:`tests.docs.mistakes`, for Linen, and :mod:`tests.docs.nnx_mistakes`.
+The mistakes stand in :mod:`tests.docs.mistakes` and :mod:`tests.docs.lifted_mistakes`, for Linen,
+and in :mod:`tests.docs.nnx_mistakes`.
 """
 
 import dataclasses
+import importlib
 import re
 import textwrap
 import warnings
 from types import ModuleType
 from typing import Any
 
-import flax.linen
-import flax.nnx
+import flax
 import pytest
-from tests.docs import mistakes, nnx_mistakes
+from tests.docs import lifted_mistakes, mistakes, nnx_mistakes
 from tests.docs.mistakes import Mistake
-
-import linnet.linen
-import linnet.nnx
 
 _TITLE = """# Mistakes
 
@@ -58,34 +56,29 @@ class Chapter:
 
     Attributes:
         title: what it is called.
-        name: what programs call its module.
-        libraries: the module of each library.
+        module: the name of the module below the library.
+        name: what programs call it.
         preamble: what all programs begin with.
         mistakes: the mistakes.
     """
 
     title: str
+    module: str
     name: str
-    libraries: dict[str, ModuleType]
     preamble: str
     mistakes: list[Mistake]
 
 
 CHAPTERS = [
+    Chapter("Linen", "linen", "nn", mistakes.PREAMBLE, mistakes.MISTAKES),
     Chapter(
-        "Linen",
+        "Linen's transformations",
+        "linen",
         "nn",
-        {"flax": flax.linen, "linnet": linnet.linen},
-        mistakes.PREAMBLE,
-        mistakes.MISTAKES,
+        lifted_mistakes.PREAMBLE,
+        lifted_mistakes.MISTAKES,
     ),
-    Chapter(
-        "NNX",
-        "nnx",
-        {"flax": flax.nnx, "linnet": linnet.nnx},
-        nnx_mistakes.PREAMBLE,
-        nnx_mistakes.MISTAKES,
-    ),
+    Chapter("NNX", "nnx", "nnx", nnx_mistakes.PREAMBLE, nnx_mistakes.MISTAKES),
 ]
 EVERY = [
     pytest.param(chapter, mistake, id=f"{chapter.title}: {mistake.title}")
@@ -107,7 +100,7 @@ def run(chapter: Chapter, mistake: Mistake, library: str) -> Outcome:
     """Run a program under a library; what it raises or warns of is its outcome."""
     # a module like any other: a dictionary in this frame would be part of the places that are told
     program = ModuleType("program")
-    setattr(program, chapter.name, chapter.libraries[library])
+    setattr(program, chapter.name, importlib.import_module(f"{library}.{chapter.module}"))
     exec(chapter.preamble, vars(program))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -147,7 +140,7 @@ def _chapter(chapter: Chapter) -> str:
     parts = [
         _CHAPTER.format(
             title=chapter.title,
-            module=chapter.title.lower(),
+            module=chapter.module,
             name=chapter.name,
             preamble=chapter.preamble.strip(),
         )

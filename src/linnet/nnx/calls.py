@@ -49,7 +49,7 @@ def _note(error: Exception, module: Any, args: tuple[Any, ...], kwargs: dict[str
     error.add_note(f"In {where} ({type(module).__name__}), called with ({', '.join(given)})")
     owner = getattr(error, "obj", None)
     if isinstance(error, AttributeError) and hasattr(type(owner), "_statuses"):
-        meant = near(error.name, [name for name in dir(owner) if not name.startswith("_")])
+        meant = near(error.name or "", [name for name in dir(owner) if not name.startswith("_")])
         if meant:
             error.add_note(f"{type(owner).__name__} has no attribute {error.name!r}.{meant}")
 
