@@ -1,4 +1,4 @@
-"""The likeliest mistakes with Linen's transformations; :mod:`tests.docs.mistakes` has the others."""
+"""The likeliest mistakes with the transformations of Linen, beside :mod:`tests.docs.mistakes`."""
 
 from tests.docs.mistakes import Mistake
 

@@ -39,7 +39,7 @@ MODULES = {
     "flax.nnx.filterlib": "linnet.nnx.namespaces.filterlib",
     "flax.nnx.graph": "linnet.nnx.namespaces.graphlib",
     "flax.nnx.graphlib": "linnet.nnx.namespaces.graphlib",
-    "flax.nnx.helpers": "linnet.nnx.namespaces.helpers",
+    "flax.nnx.helpers": "linnet.nnx.namespaces.containers",
     "flax.nnx.module": "linnet.nnx.namespaces.modules",
     "flax.nnx.nn": "linnet.nnx.namespaces.nn",
     "flax.nnx.nn.activations": "linnet.nnx.layers.activation",

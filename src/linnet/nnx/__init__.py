@@ -164,7 +164,7 @@ _MODULES: dict[str, str] = {
     "filterlib": "linnet.nnx.namespaces.filterlib",
     "graph": "linnet.nnx.namespaces.graphlib",
     "graphlib": "linnet.nnx.namespaces.graphlib",
-    "helpers": "linnet.nnx.namespaces.helpers",
+    "helpers": "linnet.nnx.namespaces.containers",
     "module": "linnet.nnx.namespaces.modules",
     "nn": "linnet.nnx.namespaces.nn",
     "object": "linnet.nnx.namespaces.pytreelib",

@@ -1,5 +1,7 @@
 """The names of ``flax.core.meta``."""
 
+from typing import Any, TypeVar
+
 from linnet.state.metadata import (
     A,
     AxisMetadata,
@@ -20,11 +22,14 @@ from linnet.state.partitioning import (
     with_partitioning,
 )
 
+TAxisMetadata = TypeVar("TAxisMetadata", bound=AxisMetadata[Any])
+
 __all__ = [
     "PARTITION_NAME",
     "A",
     "AxisMetadata",
     "Partitioned",
+    "TAxisMetadata",
     "add_axis",
     "get_global_mesh",
     "get_partition_spec",
