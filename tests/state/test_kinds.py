@@ -21,7 +21,7 @@ class Other:
 
 def test_registered_pairs_are_found_both_ways():
     """Name to type and type to name; what a kind holds is kept."""
-    kinds.register_kind("batch_stats", Buffer)
+    kinds.register_kind("batch_stats", Buffer, overwrite=True)
     assert kinds.type_of_kind("batch_stats") is Buffer
     assert kinds.name_of_type(Buffer) == "batch_stats"
     assert "statistics" in kinds.kind_named("batch_stats").holds
