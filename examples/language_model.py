@@ -36,6 +36,7 @@ from llama import Config, LanguageModel, write
 
 BATCH = 16
 EVERY = 100  # steps between two checkpoints; the held-out loss is taken then
+PROMPT = 'The "with" statement\n********************\n\n'  # as a topic begins
 
 
 # --- 1. The text ----------------------------------------------------------------------------------
@@ -144,7 +145,9 @@ def train(options: argparse.Namespace, corpus: Corpus) -> tuple[LanguageModel, H
         history = progress["history"]
         nnx.update(trained, checkpoints.state(like=nnx.state(trained)))
     done = int(optimizer.step[...])
-    if done:
+    if done == options.steps:
+        console.print(f"Training was already complete: {done} steps are done.")
+    elif done:
         console.print(f"Resuming after step {done} of {options.steps}.")
 
     context, losses, start = model.config.context, [], time.perf_counter()
@@ -179,7 +182,8 @@ def draw_curve(history: History, path: Path) -> None:
     axes = figure.subplots()
     for name in ("train", "held out"):
         axes.plot([each["step"] for each in history], [each[name] for each in history], label=name)
-    axes.set(xlabel="step", ylabel="loss, nats per character", yscale="log")
+    axes.set(xlabel="step", ylabel="loss, nats per character")
+    axes.grid(alpha=0.3)
     axes.legend()
     save_picture(figure, path)
 
@@ -197,8 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> History:
     )
     parser.add_argument("--fresh", action="store_true", help="start over, forget what is in OUT")
     parser.add_argument("--sample", type=int, default=600, help="characters to write at the end")
-    parser.add_argument("--prompt", default='The "with" statement\n', help="what they follow")
-    parser.add_argument("--temperature", type=float, default=0.8, help="lower is more predictable")
+    parser.add_argument("--prompt", default=PROMPT, help="what they follow")
+    parser.add_argument("--temperature", type=float, default=0.7, help="lower is more predictable")
     parser.add_argument("--top-k", type=int, default=20, help="choose among so many characters")
     options = parser.parse_args(arguments)
     if not options.prompt or options.temperature <= 0 or options.top_k < 1 or options.steps < 1:

@@ -165,7 +165,7 @@ def write(
     prompt: np.ndarray,
     rngs: nnx.Rngs,
     *,
-    temperature: float = 0.8,
+    temperature: float = 0.7,
     top_k: int = 20,
 ) -> Iterator[int]:
     """Yields the tokens that follow a prompt, without end.

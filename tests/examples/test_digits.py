@@ -46,6 +46,10 @@ def uninterrupted(subset, tmp_path_factory):
     return out, digits.main([*subset, "--out", str(out)])
 
 
+# what does not depend on the module system
+either = pytest.mark.parametrize("subset", ["linen"], indirect=True)
+
+
 def epochs_saved(out):
     """The epochs whose checkpoints are complete."""
     return {int(each.name) for each in (out / "checkpoints").iterdir() if each.name.isdigit()}
@@ -71,6 +75,7 @@ def test_kill_in_mid_epoch_loses_nothing_but_that_epoch(subset, uninterrupted, t
     assert epochs_saved(tmp_path) == {3, 4}
 
 
+@either
 def test_kill_while_saving_leaves_the_checkpoint_before(subset, uninterrupted, tmp_path, capfd):
     """A checkpoint that was being written is ignored, and written anew."""
     digits.main([*subset, "--epochs", "2", "--out", str(tmp_path)])
@@ -94,6 +99,7 @@ def test_complete_run_reports_again(subset, uninterrupted, capfd):
     assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
+@either
 def test_another_run_is_not_continued(subset, uninterrupted):
     """A folder that holds a run with other options is refused, and the way out is named."""
     out, _ = uninterrupted
@@ -101,6 +107,7 @@ def test_another_run_is_not_continued(subset, uninterrupted):
         digits.main([*subset, "--seed", "1", "--out", str(out)])
 
 
+@either
 def test_fresh_starts_over(subset, uninterrupted, capfd):
     """With --fresh the same run is made again from the start, to the same end."""
     out, history = uninterrupted

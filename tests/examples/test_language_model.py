@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from pydoc_data.topics import topics
 
 import flax.nnx
@@ -18,18 +19,21 @@ import language_model
 import llama
 from linnet import nnx
 
+EXAMPLES = Path(language_model.__file__).parent
 RUN = ["--steps", "6", "--sample", "30"]
 SMALL = llama.Config(context=32, width=16, layers=2, heads=4, kv_heads=2, hidden=24)
 
 FEW = {name: topics[name] for name in sorted(topics)[:12]}
 
 # Runs the program in a process of its own, small, that kills itself before the sixth step.
-KILLED = """
+KILLED = f"""
 import os, signal, sys
 import language_model
-from tests.examples.test_language_model import shrink
+from llama import Config
 
-shrink(setattr, language_model)
+language_model.Config = lambda: {SMALL}
+language_model.topics = {FEW}
+language_model.EVERY = 2
 steps, train_step = iter(range(5)), language_model.train_step
 
 def deadly(*args):
@@ -158,14 +162,14 @@ def test_kill_between_checkpoints_loses_nothing_but_those_steps(small, whole, tm
         [sys.executable, "-c", KILLED, *RUN, "--out", str(tmp_path)],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES)},
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert small.main([*RUN, "--out", str(tmp_path)]) == whole[0]
     shown = capfd.readouterr().out
     assert "Resuming after step 4 of 6." in shown
-    text = whole[1].partition('\nThe "with" statement\n')[2].partition("\n\nHeld-out loss:")[0]
+    text = whole[1].partition(small.PROMPT)[2].partition("\n\nHeld-out loss:")[0]
     assert len(text) == 30
     assert text in shown
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
