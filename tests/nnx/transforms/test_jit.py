@@ -88,7 +88,8 @@ def _static(nnx):
     m = model(nnx)
     by_number = nnx.jit(lambda m, n, x: m(x) * n, static_argnums=1)
     by_name = nnx.jit(lambda m, x, n: m(x) * n, static_argnames="n")
-    return by_number(m, 2, X), by_number(m, 3, X), by_name(m, X, n=2), m.count[...]
+    swapped = by_number(m, n=2, x=X), by_name(m, X, 3)
+    return by_number(m, 2, X), by_number(m, 3, X), by_name(m, X, n=2), swapped, m.count[...]
 
 
 def _methods(nnx):
@@ -264,6 +265,26 @@ def test_a_change_after_the_first_call_is_seen(name):
     expected = nnx.clone(m)(X)
     np.testing.assert_allclose(step(m, X), expected, rtol=1e-6)
     assert nnx.graphdef(m) is nnx.graphdef(nnx.clone(m))
+
+
+def test_keyword_arguments():
+    """Arrays and pytrees as keyword arguments, objects too; each is traced once."""
+    traces = []
+
+    @nnx.jit
+    def step(m, x, *, more, scale=1.0):
+        traces.append(1)
+        return m(x) * more["a"] * scale
+
+    m = model(nnx)
+    expected = nnx.clone(m)(X) * 2
+    for _ in range(2):
+        np.testing.assert_allclose(step(m, x=X, more={"a": 2.0}), expected, rtol=1e-6)
+        np.testing.assert_allclose(
+            step(m=m, x=X, more={"a": 2.0}, scale=0.5), expected / 2, rtol=1e-6
+        )
+    assert len(traces) == 2
+    assert m.count[...] == 4
 
 
 def test_the_cache_keeps_no_model_alive():

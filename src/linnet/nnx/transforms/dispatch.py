@@ -128,14 +128,18 @@ class JitWrapped:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function, compiled for the structure of these arguments."""
         numbers: list[int] = []
-        simple = not kwargs
+        simple = True
         for number, arg in enumerate(args):
             role = _role(arg)
             if role:
                 numbers.append(number)
             elif role is None and not self._is_plain(number, arg):
                 simple = False
-        if not simple or (numbers and numbers[-1] in self._static):
+        for name, arg in kwargs.items():
+            role = _role(arg)
+            if role or (role is None and not self._is_plain(name, arg)):
+                simple = False
+        if not simple or not self._static.isdisjoint(numbers):
             return self._call_nested(args, kwargs)
         roots = tuple([args[number] for number in numbers])
         layout = joint_layout(roots) if roots else _EMPTY_LAYOUT
@@ -147,7 +151,7 @@ class JitWrapped:
         flat = list(args)
         for number, values in zip(numbers, program.values(layout), strict=True):
             flat[number] = values
-        changes, result = program.compiled(*flat)
+        changes, result = program.compiled(*flat, **kwargs)
         return _published(roots, layout, changes, result)
 
     def _call_nested(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -156,9 +160,9 @@ class JitWrapped:
         changes, result = program.compiled(*flat, **flat_kwargs)
         return _published(roots, layout, changes, result)
 
-    def _is_plain(self, number: int, arg: Any) -> bool:
+    def _is_plain(self, name: int | str, arg: Any) -> bool:
         """Tell whether a pytree argument holds no objects."""
-        if number in self._static:
+        if name in self._static:
             return True
         treedef = jax.tree.structure(arg)
         if treedef in self._without_objects:
@@ -341,14 +345,14 @@ _EMPTY_LAYOUT = Layout(())
 def _flat_run(pure: Pure, numbers: tuple[int, ...]) -> Any:
     """Return the pure function in the form in which objects are arguments of their own."""
 
-    def run(*args: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
         arguments = list(args)
         groups: list[Any] = []
         for stand, number in enumerate(numbers):
             groups.extend(args[number])
             arguments[number] = Stand(stand)
         groups += [[]] * (len(pure.plan.groups) - len(groups))
-        return pure(tuple(groups), (tuple(arguments), {}))
+        return pure(tuple(groups), (tuple(arguments), kwargs))
 
     return run
 

@@ -87,11 +87,12 @@ def jit(
     fun = unbound(fun, "jit")
     if isinstance(fun, Pytree):
         return jit_partial(type(fun).__call__, fun, in_shardings=in_shardings)
+    static = _names(static_argnums, static_argnames, fun)
+    donated = _names(donate_argnums, donate_argnames, fun)
     options: dict[str, Any] = {
-        "static_argnums": static_argnums,
-        "static_argnames": static_argnames,
-        "donate_argnums": donate_argnums,
-        "donate_argnames": donate_argnames,
+        # JAX sees a function without named arguments, so it is told both
+        **_told("static", static),
+        **_told("donate", donated),
         "device": device,
         "backend": backend,
         "inline": inline,
@@ -103,9 +104,17 @@ def jit(
         options,
         in_shardings,
         out_shardings,
-        _names(static_argnums, static_argnames, fun),
-        _names(donate_argnums, donate_argnames, fun),
+        static,
+        donated,
     )
+
+
+def _told(what: str, chosen: frozenset[Any]) -> dict[str, Any]:
+    """Return arguments, by number and by name, as options of ``jax.jit``."""
+    numbers = tuple(sorted(n for n in chosen if isinstance(n, int)))
+    names = tuple(sorted(n for n in chosen if isinstance(n, str)))
+    told = {f"{what}_argnums": numbers, f"{what}_argnames": names}
+    return {option: value for option, value in told.items() if value}
 
 
 def _names(numbers: Any, names: Any, fun: Any) -> frozenset[Any]:
