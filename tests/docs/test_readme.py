@@ -10,19 +10,31 @@ import linnet.linen
 README = Path(__file__).parents[2] / "README.md"
 
 
-def program():
-    """Return the Python program of the front page."""
-    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    return block
+def programs():
+    """Return the Python programs of the front page: in Linen, and in NNX."""
+    linen, nnx = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    return linen, nnx
 
 
 @pytest.mark.parametrize("library", ["linnet.linen", "flax.linen"])
 def test_the_program_runs_under_both_libraries(library):
     """It is a Flax program but for one import."""
     names = {}
-    exec(program().replace("linnet.linen", library), names)
+    exec(programs()[0].replace("linnet.linen", library), names)
     assert names["logits"].shape == (8, 10)
     assert set(names["updates"]) == {"batch_stats"}
+
+
+@pytest.mark.parametrize("library", ["linnet", "flax"])
+def test_the_program_in_nnx_runs_under_both_libraries(library):
+    """It is a Flax program, too, but for the plain list of modules."""
+    text = programs()[1].replace("from linnet", f"from {library}")
+    if library == "flax":
+        text = re.sub(r"self.heads = (\[.*\])", r"self.heads = nnx.List(\1)", text)
+    names = {}
+    exec(text, names)
+    assert 2 < float(names["value"]) < 4
+    assert int(names["optimizer"].step[...]) == 1
 
 
 def test_the_pages_it_links_to_exist():
