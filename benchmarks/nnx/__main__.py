@@ -22,6 +22,7 @@ MANY = 400
 LAYERS = (50, 100, 200, 400, 800)
 LAYERS_QUICK = (10, 20)
 SHOWN = ("Linnet", "Flax", "Equinox", "nested dict", "flat tuple")  # in the first table
+LARGE = ("Linnet", "Flax", "nested dict", "flat tuple")  # with the largest models
 RIVALS = ("Flax", "nested dict", "flat tuple")
 
 
@@ -56,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nnx", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller models")
     parser.add_argument("--contenders", default=",".join(CONTENDERS).replace(", ", "; "))
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: tuple(map(int, text.split(","))),
+        help="numbers of variables, even and rising",
+    )
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--out", type=Path, default=Path("out/bench/nnx.json"))
     options = parser.parse_args(arguments)
@@ -66,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     conditions = machine.describe()
     sizes, counts = (QUICK, LAYERS_QUICK) if options.quick else (SIZES, LAYERS)
+    sizes = options.sizes or sizes
     table = rows(sizes)
     samples: dict[str, Samples] = {}
 
@@ -76,8 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _progress(f"{kind}, {n} variables ...")
             rounds = 3 if options.quick else 15
             # the largest chains take half a minute to compile, and are compiled for fewer
-            able = names if n <= MANY else [name for name in names if name in SHOWN]
+            able = names if n <= MANY else [name for name in names if name in LARGE]
             samples |= works.calls(kind, f"{kind} {n}", n, able, rounds)
+            works.forget()
     _progress("functions of a model ...")
     samples |= works.functions(names, 2 if options.quick else 7)
     _progress("abstract models ...")
@@ -126,7 +134,10 @@ def _growth(samples, sizes, growth, counts, names) -> report.Grid:
         lines.append([f"eval_shape, {_listed(counts)} layers", name, *cells, slopes])
     width = max(len(sizes), len(counts))
     columns = ["work", "", *(f"size {i + 1}" for i in range(width)), "per variable or layer"]
-    note = f"– was not taken: more than {works.LIMIT:g} s, judging from the size before."
+    note = (
+        "– was not taken: the largest chains for some contenders, and what would have taken more "
+        f"than {works.LIMIT:g} s, judging from the size before."
+    )
     return report.Grid("Growth", columns, lines, [note])
 
 

@@ -5,6 +5,7 @@ A call ends when its result is there, so that the figure includes running the pr
 same for all; what differs is what stands before and after it.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -41,6 +42,13 @@ def imports(names: Sequence[str], rounds: int) -> dict[str, Samples]:
 def chain(name: str, variables: int) -> Calls:
     """The calls of a contender; ``variables`` is even."""
     return CONTENDERS[name](variables // 2)
+
+
+def forget() -> None:
+    """Let go what was compiled: programs of many parts fill the memory that holds code."""
+    chain.cache_clear()
+    jax.clear_caches()
+    gc.collect()
 
 
 def calls(
