@@ -57,7 +57,7 @@ def calls(
     """Compiled calls of chains: ``kind`` is "forward" or "step"."""
     able = [name for name in names if name in CONTENDERS]
     able = [name for name in able if getattr(chain(name, variables), kind) is not None]
-    repeats = max(1, 400 // variables)
+    repeats = max(10, 400 // variables)
 
     def body(name: str) -> Figures:
         call = getattr(chain(name, variables), kind)
