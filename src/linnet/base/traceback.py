@@ -50,6 +50,24 @@ def hide_internal_frames(error: BaseException) -> None:
     error.__traceback__ = chain
 
 
+def mark_noted(error: BaseException) -> bool:
+    """Says whether an exception may get a note of where it came from, which it gets only once.
+
+    Args:
+        error: the exception; it is marked.
+
+    Returns:
+        Whether it was unmarked until now and could be marked.
+    """
+    if getattr(error, "_linnet_noted", False):
+        return False
+    try:
+        error._linnet_noted = True  # type: ignore[attr-defined]
+    except AttributeError:  # an exception class with slots
+        return False
+    return True
+
+
 def register_exclusion(path: str) -> None:
     """Hides the frames of another file or folder too, for libraries built on this one.
 

@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any
 
+from linnet.display.outline import shape_text
+
 
 def describe(value: Any) -> str:
     """Write an input as a message shows it: an array by dtype and shape, ``float32[2,3]``."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+        return shape_text(value)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k!r}: {describe(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

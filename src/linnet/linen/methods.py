@@ -20,6 +20,7 @@ import jax
 
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
+from linnet.base.traceback import mark_noted
 from linnet.linen.context import Phase, context
 from linnet.linen.describe import describe
 from linnet.linen.structure import ModuleStructure, run_setup
@@ -264,11 +265,7 @@ def _profile_name(module: ModuleStructure, method: str) -> str:
 
 def _note(error: Exception, module: ModuleStructure, method: str, args: Any, kwargs: Any) -> None:
     """Say on an exception in which module, and on which inputs, it was raised: the innermost."""
-    if getattr(error, "_linnet_noted", False) or module.scope is None:
-        return
-    try:
-        error._linnet_noted = True  # type: ignore[attr-defined]
-    except AttributeError:  # an exception class with slots
+    if module.scope is None or not mark_noted(error):
         return
     where = errors.place(module.scope.path, type(module).__name__)
     given = [describe(arg) for arg in args] + [f"{k}={describe(v)}" for k, v in kwargs.items()]

@@ -22,7 +22,7 @@ from linnet.linen.structure import transplant
 from linnet.state.collection_filters import CollectionFilter
 from linnet.state.metadata import is_axis_metadata
 from linnet.state.partitioning import Partitioned
-from linnet.tree.leaves import take_leaves
+from linnet.tree.leaves import abstract, is_array, take_leaves
 
 
 @dataclasses.dataclass
@@ -37,14 +37,6 @@ class _Call:
     outputs: Any = None
 
 
-def _abstract(tree: Any) -> Any:
-    """Replace the arrays in a pytree, soon-to-be-dead tracers, by their shapes and dtypes."""
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _is_traced(leaf) else leaf,
-        tree,
-    )
-
-
 def _record(
     module: Any, rngs: Any, args: Any, kwargs: dict[str, Any], mutable: CollectionFilter
 ) -> tuple[list[_Call], dict[str, Any]]:
@@ -55,14 +47,14 @@ def _record(
         bound = context.module
         if bound.scope is None or context.method_name == "setup":
             return next_fun(*args, **kwargs)
-        given = _abstract((args, dict(kwargs)))
+        given = abstract((args, dict(kwargs)))
         call = _Call(bound.scope.path, bound, context.method_name, *given)
         calls.append(call)
         result = next_fun(*args, **kwargs)
-        call.outputs = _abstract(result)
+        call.outputs = abstract(result)
         return result
 
-    inputs, rebuild = take_leaves((args, kwargs), _is_traced)
+    inputs, rebuild = take_leaves((args, kwargs), is_array)
 
     def init(rngs: Any, inputs: list[Any]) -> Any:
         inner_args, inner_kwargs = rebuild(inputs)
@@ -71,10 +63,6 @@ def _record(
 
     variables = jax.eval_shape(init, rngs, inputs)
     return calls, thaw(variables)
-
-
-def _is_traced(leaf: Any) -> bool:
-    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
 
 
 def module_paths(
@@ -239,7 +227,7 @@ def _with_flops(
     forward: bool,
     backward: bool,
 ) -> Row:
-    inputs, rebuild = take_leaves((call.args, call.kwargs), _is_traced)
+    inputs, rebuild = take_leaves((call.args, call.kwargs), is_array)
 
     def run(variables: Any, keys: Any, inputs: list[Any]) -> Any:
         args, kwargs = rebuild(inputs)

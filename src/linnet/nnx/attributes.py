@@ -142,9 +142,8 @@ def _specified(value: Any, *, static: bool, kwargs: dict[str, Any]) -> Any:
     metadata = {**kwargs.pop("metadata", {}), "static": static}
     if value is not _MISSING:
         metadata["nnx_value"] = value
-        kwargs.setdefault("default", value) if isinstance(
-            value, int | float | str | tuple | type(None)
-        ) else None
+        if isinstance(value, int | float | str | tuple | type(None)):
+            kwargs.setdefault("default", value)
     return dataclasses.field(metadata=metadata, **kwargs)
 
 
@@ -190,7 +189,7 @@ def declared_in(cls: type) -> dict[str, bool]:
     """Return the attributes that a class body marks: name → whether it is data."""
     found = _annotated(cls)
     for name, value in list(vars(cls).items()):
-        if isinstance(value, dataclasses.Field) and "static" in value.metadata:
+        if is_marker(value):
             found[name] = not value.metadata["static"]
     # where the class is a dataclass already, its fields were taken out of the body
     for field in getattr(cls, "__dataclass_fields__", {}).values():

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from linnet.base.errors import near
+from linnet.base.traceback import mark_noted
 from linnet.display.outline import shape_text
 
 Watcher = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -36,11 +37,7 @@ def observed(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _note(error: Exception, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    if getattr(error, "_linnet_noted", False):
-        return
-    try:
-        error._linnet_noted = True  # type: ignore[attr-defined]
-    except AttributeError:  # an exception class with slots
+    if not mark_noted(error):
         return
     from linnet.nnx.levels import name_of
 

@@ -85,6 +85,13 @@ class List(Module, MutableSequence[A], Generic[A]):
     def _children(self) -> list[tuple[Any, Any]]:
         return [*enumerate(self._items), *super()._children()]
 
+    def _get_child(self, key: Any) -> Any:
+        if not isinstance(key, int):
+            return super()._get_child(key)
+        if not 0 <= key < len(self._items):
+            raise KeyError(key)
+        return self._items[key]
+
     def _put_child(self, key: Any, value: Any) -> None:
         if isinstance(key, int):
             self._items.extend([None] * (key + 1 - len(self._items)))

@@ -200,6 +200,13 @@ def intern_graphdef(root: Any, num_leaves: int, has_references: bool) -> GraphDe
     return found
 
 
+def cells_of(root: Any) -> Iterator[tuple[Path, Any]]:
+    """Iterate over the definitions of the cells of a structure with their paths, in walk order."""
+    for path, each in _definitions((), root):
+        if isinstance(each, VariableDef | ArrayDef):
+            yield path, each
+
+
 def _definitions(path: Path, definition: Any) -> Iterator[tuple[Path, Any]]:
     yield path, definition
     if isinstance(definition, ObjectDef | ContainerDef | PytreeDef):
@@ -217,5 +224,6 @@ __all__ = [
     "Reference",
     "StaticDef",
     "VariableDef",
+    "cells_of",
     "intern_graphdef",
 ]

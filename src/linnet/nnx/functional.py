@@ -15,7 +15,7 @@ import jax
 
 from linnet.base import errors
 from linnet.nnx import graph as graphs
-from linnet.nnx.definitions import ArrayDef, GraphDef, Path, VariableDef
+from linnet.nnx.definitions import GraphDef, Path, VariableDef, cells_of
 from linnet.nnx.graph import new_variable
 from linnet.nnx.layout import Layout, layout_of
 from linnet.nnx.states import FlatState, State, from_flat_state, items_of, raw, sorted_into
@@ -203,9 +203,7 @@ def unflatten(
 
 
 def _copied(definition: VariableDef, value: Any) -> Any:
-    if isinstance(value, Variable):
-        value = value.get_raw_value()
-    return definition.type.from_metadata(value, dict(definition.metadata.values))
+    return new_variable(definition, value.get_raw_value() if isinstance(value, Variable) else value)
 
 
 def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
@@ -225,7 +223,8 @@ def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
         state = from_flat_state(state)
     placed = _sort_in(tree, raw(state), (), leaves, unknown)
     if placed != graphdef.num_leaves or unknown:
-        absent = [path for path, number in _numbered((), tree) if leaves[number] is _ABSENT]
+        cells = zip(cells_of(graphdef.root), leaves, strict=True)
+        absent = [path for (path, _), leaf in cells if leaf is _ABSENT]
         raise ValueError(_misfit(graphdef, absent, unknown))
     return leaves
 
@@ -236,23 +235,10 @@ _ABSENT: Any = object()
 def _places(graphdef: GraphDef[Any]) -> dict[Any, Any]:
     """Return the paths of the leaves of a structure, nested, with their numbers."""
     if graphdef.places is None:
-        counter = iter(range(graphdef.num_leaves))
-        places = _number(graphdef.root, counter)
-        graphdef.places = {(): 0} if places == 0 and type(places) is int else places or {}
+        paths = [path for path, _ in cells_of(graphdef.root)]
+        numbered = zip(paths, range(len(paths)), strict=True)
+        graphdef.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
     return graphdef.places
-
-
-def _number(definition: Any, counter: Any) -> Any:
-    if isinstance(definition, VariableDef | ArrayDef):
-        return next(counter)
-    children = getattr(definition, "children", None)
-    if children is None:
-        return None
-    found = {
-        key: _number(child, counter) for key, child in zip(definition.keys, children, strict=True)
-    }
-    kept = {key: value for key, value in found.items() if value is not None}
-    return kept or None
 
 
 def _sort_in(
@@ -272,14 +258,6 @@ def _sort_in(
         else:
             unknown.append((*path, key))
     return placed
-
-
-def _numbered(path: Path, tree: Any) -> Any:
-    for key, value in tree.items():
-        if type(value) is int:
-            yield (*path, key), value
-        else:
-            yield from _numbered((*path, key), value)
 
 
 def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) -> str:

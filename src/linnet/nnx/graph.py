@@ -69,7 +69,7 @@ class Slot:
 def child_of(parent: Any, key: Any) -> Any:
     """Return the child of an object, container or pytree by its key."""
     if isinstance(parent, Pytree):
-        return dict(parent._children())[key] if key not in parent.__dict__ else parent.__dict__[key]
+        return parent._get_child(key)
     if isinstance(parent, list | tuple | dict):
         return parent[key]
     return dict(_pytree_children(parent)[1])[key]

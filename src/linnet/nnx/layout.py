@@ -21,6 +21,7 @@ from typing import Any
 from linnet.nnx.changes import clock
 from linnet.nnx.graph import walk
 from linnet.nnx.pytree import Pytree, put
+from linnet.nnx.states import from_flat_state
 from linnet.nnx.variables import Variable
 
 
@@ -99,7 +100,8 @@ class Layout:
     def tree(self) -> Any:
         """Return the paths as nested dictionaries, with the number of the cell as leaves."""
         if self._tree is None:
-            self._tree = nested(zip(self.paths, range(len(self.paths)), strict=True))
+            numbered = zip(self.paths, range(len(self.paths)), strict=True)
+            self._tree = from_flat_state(numbered, cls=dict)
         return self._tree
 
 
@@ -107,17 +109,6 @@ def _same_items(now: Any, before: Any) -> bool:
     if type(now) is dict:
         return all(map(is_, now, before)) and all(map(is_, now.values(), before.values()))
     return all(map(is_, now, before))
-
-
-def nested(items: Any) -> dict[Any, Any]:
-    """Make nested dictionaries of pairs (path, value)."""
-    tree: dict[Any, Any] = {}
-    for path, value in items:
-        level = tree
-        for key in path[:-1]:
-            level = level.setdefault(key, {})
-        level[path[-1] if path else ()] = value
-    return tree
 
 
 def layout_of(node: Any) -> Layout:
@@ -152,4 +143,4 @@ def joint_layout(nodes: tuple[Any, ...]) -> Layout:
     return made
 
 
-__all__ = ["Layout", "joint_layout", "layout_of", "nested"]
+__all__ = ["Layout", "joint_layout", "layout_of"]

@@ -22,7 +22,12 @@ def recursive_map(f: Callable[[Path, Any], Any], node: Any, /, *, graph: bool | 
     Shared parts are mapped once and stay shared.
     """
     del graph
-    return _mapped(f, (), clone(node, variables=True), {})
+    return map_in_place(f, clone(node, variables=True))
+
+
+def map_in_place(f: Callable[[Path, Any], Any], node: Any) -> Any:
+    """Put ``f(path, part)`` in the place of every part of a model, leaves first."""
+    return _mapped(f, (), node, {})
 
 
 def _mapped(f: Callable[[Path, Any], Any], path: Path, node: Any, done: dict[int, Any]) -> Any:
@@ -99,4 +104,4 @@ def find_duplicates(node: Any, /, *, only: Filter = ...) -> list[list[Path]]:
     return [paths for paths in found.values() if len(paths) > 1]
 
 
-__all__ = ["find_duplicates", "map", "recursive_map"]
+__all__ = ["find_duplicates", "map", "map_in_place", "recursive_map"]

@@ -6,7 +6,7 @@ training and evaluation, and keeping values that appear on the way (``sow``, ``p
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -145,16 +145,9 @@ class Module(Pytree):
         Raises:
             ValueError: no module has one of the attributes.
         """
-        picks = to_predicate(filters or True)
-        missing = set(attributes)
-        for path, module in iter_modules(self):
-            if picks(path, module):
-                for name, value in attributes.items():
-                    if hasattr(module, name):
-                        missing.discard(name)
-                        setattr(module, name, value)
+        missing = assign_attributes(self, filters or True, attributes)
         if missing and raise_if_not_found:
-            raise ValueError(not_found("set_attributes", self, sorted(missing)))
+            raise ValueError(not_found("set_attributes", self, missing))
 
     def train(self, **attributes: Any) -> None:
         """Switch to training: ``deterministic`` and ``use_running_average`` become ``False``.
@@ -201,6 +194,25 @@ def _check_kind(module: Module, name: str, variable: Any, kind: Any) -> None:
         )
 
 
+def assign_attributes(node: Any, only: Filter, attributes: Mapping[str, Any]) -> list[str]:
+    """Set attributes in all modules of a model that have them; return those that none has.
+
+    Args:
+        node: the model.
+        only: only in modules that this filter matches.
+        attributes: names and values.
+    """
+    picks = to_predicate(only)
+    missing = set(attributes)
+    for path, module in iter_modules(node):
+        if picks(path, module):
+            for name, value in attributes.items():
+                if hasattr(module, name):
+                    missing.discard(name)
+                    setattr(module, name, value)
+    return sorted(missing)
+
+
 def not_found(what: str, node: Any, missing: list[str]) -> str:
     """Word the error of attributes that no module of a model has."""
     from linnet.base.errors import listing, near
@@ -245,4 +257,11 @@ def iter_module_children(
             yield key, child
 
 
-__all__ = ["Module", "iter_children", "iter_module_children", "iter_modules", "not_found"]
+__all__ = [
+    "Module",
+    "assign_attributes",
+    "iter_children",
+    "iter_module_children",
+    "iter_modules",
+    "not_found",
+]

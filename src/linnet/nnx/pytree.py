@@ -118,6 +118,14 @@ class Pytree(metaclass=abc.ABCMeta):  # noqa: B024 - subclasses may have abstrac
         fields = self.__dict__
         return [(name, fields[name]) for name in sorted(fields)]
 
+    def _get_child(self, key: Any) -> Any:
+        """Return an attribute by its key.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.__dict__[key]
+
     def _put_child(self, key: Any, value: Any) -> None:
         """Set an attribute by its key, without checks."""
         vars(self)[key] = value
@@ -197,10 +205,7 @@ def _is_array(value: Any) -> bool:
 
 def _marked(owner: Any, name: str, field: Any) -> tuple[Any, bool]:
     value, as_data = attributes.read_marker(field)
-    if not as_data and attributes.holds_data(value):
-        raise ValueError(_static_with_data(owner, name, value))
-    owner._statuses[name] = as_data
-    return value, as_data
+    return value, _checked(owner, name, value, as_data)
 
 
 def _checked(owner: Any, name: str, value: Any, as_data: bool) -> bool:

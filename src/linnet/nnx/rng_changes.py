@@ -20,8 +20,8 @@ from jax import random
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
 from linnet.nnx.functional import clone
-from linnet.nnx.graph import children_of, iter_graph
-from linnet.nnx.pytree import Pytree
+from linnet.nnx.graph import iter_graph
+from linnet.nnx.maps import map_in_place
 from linnet.nnx.rngs import Counts, RngStream, as_key, count_for, split_counts
 from linnet.state.filters import Filter, to_predicate
 
@@ -87,25 +87,12 @@ def _change(node: Any, make: Callable[[tuple[Any, ...], RngStream], Any]) -> Spl
 
 def _replace(node: Any, make: Callable[[tuple[Any, ...], RngStream], Any]) -> Any:
     """Return a model with other streams, that shares all other variables."""
-    done: dict[int, tuple[Any, Any]] = {}
 
     def replaced(path: tuple[Any, ...], part: Any) -> Any:
-        if id(part) in done:
-            return done[id(part)][1]
-        if isinstance(part, RngStream):
-            other = make(path, part)
-            done[id(part)] = part, part if other is None else other
-        elif isinstance(part, Pytree):
-            done[id(part)] = part, part
-            for key, child in part._children():
-                if part._holds(key, child):
-                    part._put_child(key, replaced((*path, key), child))
-        elif type(part) in {list, tuple, dict}:
-            items = {key: replaced((*path, key), child) for key, child in children_of(part)}
-            return items if isinstance(part, dict) else type(part)(items.values())
-        return done.get(id(part), (part, part))[1]
+        other = make(path, part) if isinstance(part, RngStream) else None
+        return part if other is None else other
 
-    return replaced((), clone(node, variables=False))
+    return map_in_place(replaced, clone(node, variables=False))
 
 
 def _decorator(change: Callable[[Any], SplitBackups]) -> Callable[..., Any]:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import jax
-
 from linnet.display.flops import count_flops, count_vjp_flops
 from linnet.display.table import Row, arguments, render
 from linnet.nnx.calls import watchers
@@ -22,7 +20,7 @@ from linnet.nnx.rngs import Rngs, RngStream
 from linnet.nnx.text import family
 from linnet.nnx.transforms.shapes import eval_shape
 from linnet.nnx.variables import Variable
-from linnet.tree.leaves import take_leaves
+from linnet.tree.leaves import abstract, is_array, take_leaves
 
 
 @dataclasses.dataclass
@@ -117,11 +115,11 @@ def _record(obj: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
                 return function(module, *args, **kwargs)
             seen.add(id(module))
             call = CallInfo(
-                paths[id(module)], _abstract(module), type(module), *_abstract((args, kwargs))
+                paths[id(module)], abstract(module), type(module), *abstract((args, kwargs))
             )
             calls.append(call)
             result = function(module, *args, **kwargs)
-            call.outputs = _abstract(result)
+            call.outputs = abstract(result)
             return result
 
         watchers.append(watch)
@@ -131,30 +129,19 @@ def _record(obj: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
             watchers.pop()
 
     copy = clone(obj)
-    inputs, rebuild = take_leaves((args, kwargs), _is_array)
+    inputs, rebuild = take_leaves((args, kwargs), is_array)
 
     def run_on(copy: Any, inputs: list[Any]) -> None:
         inner_args, inner_kwargs = rebuild(inputs)
         if method == "__call__":
             run(copy, *inner_args, **inner_kwargs)
             return
-        first = CallInfo((), _abstract(copy), type(copy), *_abstract((inner_args, inner_kwargs)))
+        first = CallInfo((), abstract(copy), type(copy), *abstract((inner_args, inner_kwargs)))
         calls.append(first)
-        first.outputs = _abstract(run(copy, *inner_args, **inner_kwargs))
+        first.outputs = abstract(run(copy, *inner_args, **inner_kwargs))
 
     eval_shape(run_on, copy, inputs)
     return calls
-
-
-def _is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
-
-
-def _abstract(tree: Any) -> Any:
-    """Replace the arrays in a pytree, soon-to-be-dead tracers, by their shapes and dtypes."""
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if _is_array(leaf) else leaf, tree
-    )
 
 
 def _row(call: CallInfo, obj: Any, shown: set[Any], *, forward: bool, backward: bool) -> Row:
@@ -176,7 +163,7 @@ def _row(call: CallInfo, obj: Any, shown: set[Any], *, forward: bool, backward: 
     flops: dict[str, int] = {}
     if forward or backward:
         structure, state = split(call.object)
-        inputs, rebuild = take_leaves((call.args, call.kwargs), _is_array)
+        inputs, rebuild = take_leaves((call.args, call.kwargs), is_array)
 
         def run(state: Any, inputs: list[Any]) -> Any:
             model = merge(structure, state)

@@ -14,7 +14,7 @@ from linnet.nnx.definitions import VariableDef
 from linnet.nnx.functional import clone
 from linnet.nnx.graph import unflatten
 from linnet.nnx.layout import layout_of
-from linnet.nnx.module import iter_modules, not_found
+from linnet.nnx.module import assign_attributes, iter_modules, not_found
 from linnet.nnx.variables import Variable
 from linnet.state.filters import Filter, to_predicate
 
@@ -162,16 +162,9 @@ def with_attributes(
     """
     del graph
     made = clone(node, variables=False)
-    picks = to_predicate(only)
-    missing = set(attributes)
-    for path, module in iter_modules(made):
-        if picks(path, module):
-            for name, value in attributes.items():
-                if hasattr(module, name):
-                    missing.discard(name)
-                    setattr(module, name, value)
+    missing = assign_attributes(made, only, attributes)
     if missing and raise_if_not_found:
-        raise ValueError(not_found("with_attributes", node, sorted(missing)))
+        raise ValueError(not_found("with_attributes", node, missing))
     return made
 
 

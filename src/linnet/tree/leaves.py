@@ -32,3 +32,19 @@ def take_leaves(
         return jax.tree.unflatten(treedef, full)
 
     return [leaves[place] for place in places], rebuild
+
+
+def is_array(leaf: Any) -> bool:
+    """Tells whether a leaf is an array or has the shape and dtype of one."""
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+
+
+def abstract(tree: Any) -> Any:
+    """Returns a tree with the shapes and dtypes of its arrays in their places.
+
+    >>> abstract({"x": jax.numpy.ones(2), "name": "a"})
+    {'name': 'a', 'x': ShapeDtypeStruct(shape=(2,), dtype=float32)}
+    """
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if is_array(leaf) else leaf, tree
+    )

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from linnet.nnx.functional import clone, merge, split, state
+from linnet.nnx.functional import clone, state
 from linnet.nnx.pytree import Pytree
 from linnet.nnx.states import State, filter_state
 from linnet.nnx.updating import update
@@ -56,18 +56,9 @@ class EMA(Pytree):
 
     def apply_to(self, model: A) -> A:
         """Return a copy of a model with the averages for values."""
-        if isinstance(model, State):
-            return merge_into(model, self.params)
-        graphdef, averaged, rest = split(model, self.filter, ...)
-        update(averaged := jax.tree.map(lambda x: x, averaged), as_pure(self.params))
-        return clone(merge(graphdef, averaged, rest))
-
-
-def merge_into(model_state: Any, averages: Any) -> Any:
-    """Return a copy of a state with the averages for values."""
-    copied = jax.tree.map(lambda x: x, model_state)
-    update(copied, as_pure(averages))
-    return copied
+        made = clone(model)
+        update(made, as_pure(self.params))
+        return made
 
 
 __all__ = ["EMA"]

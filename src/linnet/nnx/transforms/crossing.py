@@ -15,7 +15,7 @@ outside; those it was given and returns are the caller's own.
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -25,15 +25,7 @@ from linnet.base.jaxcompat import is_mapped
 from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
 from linnet.nnx import levels, sharding
 from linnet.nnx.attributes import nature
-from linnet.nnx.definitions import (
-    ArrayDef,
-    ContainerDef,
-    GraphDef,
-    ObjectDef,
-    Path,
-    PytreeDef,
-    VariableDef,
-)
+from linnet.nnx.definitions import GraphDef, Path, VariableDef, cells_of
 from linnet.nnx.graph import children_of, new_variable, unflatten, walk
 from linnet.nnx.layout import Layout, joint_layout
 from linnet.nnx.pytree import Pytree
@@ -132,10 +124,19 @@ class ObjectStructure:
     homes: tuple[Home, ...]
     places: tuple[int, ...]
 
+    def in_cell_order(self, groups: Groups) -> list[Any]:
+        """Return the values of the groups in the order of the cells."""
+        sources = [iter(group) for group in groups]
+        return [next(sources[place]) for place in self.places]
+
+    def of_variables(self, by_cell: Sequence[Any]) -> dict[int, Any]:
+        """Return what is given for each cell by the index of the variable; arrays are left out."""
+        cells = zip(cells_of(self.graphdef.root), by_cell, strict=True)
+        return {each.index: given for (_, each), given in cells if isinstance(each, VariableDef)}
+
     def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ObjectInside":
         """Build the objects of the values, and put them into the arguments."""
-        sources = [iter(group) for group in groups]
-        values = [next(sources[place]) for place in self.places]
+        values = self.in_cell_order(groups)
         roots, builder = unflatten(self.graphdef, values, new_variable)
         args, kwargs = put_objects(arguments, roots)
         inside = ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
@@ -178,7 +179,8 @@ class ObjectInside:
             graphdef, seen = walk(all_roots)
         origins = tuple([before.get(id(member), -1) for member in seen.members])
         same = graphdef is self.structure.graphdef and origins == tuple(range(len(origins)))
-        entered = {id(self.members[index]): value for index, value in self._entered().items()}
+        values_before = self.structure.of_variables(self.values)
+        entered = {id(self.members[index]): value for index, value in values_before.items()}
         handed: list[list[int]] = [[] for _ in self.plan.groups]
         values: list[list[Any]] = [[] for _ in self.plan.groups]
         for number, (cell, place) in enumerate(zip(seen.cells, places, strict=True)):
@@ -208,25 +210,11 @@ class ObjectInside:
                 levels.forget_copy(cell)
         return Changes(tuple(values), outcome), freed
 
-    def _entered(self) -> dict[int, Any]:
-        """Return the values that variables came with, by index."""
-        found: dict[int, Any] = {}
-        values = iter(self.values)
-        for definition in cell_definitions(self.structure.graphdef.root):
-            value = next(values)
-            if isinstance(definition, VariableDef):
-                found[definition.index] = value
-        return found
-
     def _places_after(
         self, seen: Any, before: dict[int, int], homes: tuple[Home, ...]
     ) -> list[int]:
         """Return the group of each cell after the call; what came in stays in its group."""
-        known: dict[int, int] = {}
-        cells = cell_definitions(self.structure.graphdef.root)
-        for definition, place in zip(cells, self.structure.places, strict=True):
-            if isinstance(definition, VariableDef):
-                known[definition.index] = place
+        known = self.structure.of_variables(self.structure.places)
         places: list[int] = []
         for path, cell in zip(seen.paths, seen.cells, strict=True):
             place = known.get(before.get(id(cell), -1))
@@ -271,40 +259,23 @@ def _changes_axis(group: Group) -> bool:
     return group.axis_name is not None and isinstance(group.placement, int)
 
 
-def cell_definitions(definition: Any) -> Iterator[Any]:
-    """Iterate over the definitions of the cells of a structure, in the order of the walk."""
-    if isinstance(definition, VariableDef | ArrayDef):
-        yield definition
-    elif isinstance(definition, ObjectDef | ContainerDef | PytreeDef):
-        for child in definition.children:
-            yield from cell_definitions(child)
-
-
 def abstract_result(
     structure: ObjectStructure, entered: Groups, changes: Changes, result: Any
 ) -> Any:
     """Return a result with new objects, of whatever values came in and out, in its stands."""
     outcome: Any = changes.description
-    sources = [iter(group) for group in entered]
-    before = [next(sources[place]) for place in structure.places]
+    before = structure.in_cell_order(entered)
     values: list[Any] = before
     if outcome.graphdef is not None:
-        values = [_ABSENT] * outcome.graphdef.num_leaves
-        known = dict(
-            zip([_index(d) for d in cell_definitions(structure.graphdef.root)], before, strict=True)
-        )
-        for number, definition in enumerate(cell_definitions(outcome.graphdef.root)):
-            index = _index(definition)
-            values[number] = known.get(-1 if index is None else outcome.origins[index])
-    for numbers, group in zip(outcome.handed, changes.groups, strict=True):
-        for number, value in zip(numbers, group, strict=True):
-            values[number] = value
+        known = structure.of_variables(before)
+        values = [
+            known.get(outcome.origins[each.index]) if isinstance(each, VariableDef) else None
+            for _, each in cells_of(outcome.graphdef.root)
+        ]
+    for number, value in outcome.values(changes.groups):
+        values[number] = value
     roots, _ = unflatten(outcome.graphdef or structure.graphdef, values)
     return put_objects(result, roots) if outcome.returns_objects else result
-
-
-def _index(definition: Any) -> int | None:
-    return definition.index if isinstance(definition, VariableDef) else None
 
 
 __all__ = ["ObjectStore", "ObjectStructure", "abstract_result", "places_of"]

@@ -6,6 +6,7 @@ they have it, makes those that are new, and leaves every object that was there b
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from linnet.base import errors
@@ -45,6 +46,11 @@ class Outcome:
     origins: tuple[int, ...] = ()
     returns_objects: bool = False
 
+    def values(self, groups: Groups) -> Iterator[tuple[int, Any]]:
+        """Iterate over the values that came out, with the numbers of their cells."""
+        for numbers, values in zip(self.handed, groups, strict=True):
+            yield from zip(numbers, values, strict=True)
+
 
 def publish(
     roots: tuple[Any, ...], layout: Layout, outcome: Outcome, groups: Groups, result: Any
@@ -55,20 +61,14 @@ def publish(
         The result, with objects in the places of the stands.
     """
     if outcome.graphdef is None:
-        for numbers, values in zip(outcome.handed, groups, strict=True):
-            for number, value in zip(numbers, values, strict=True):
-                cell = layout.cells[number]
-                if isinstance(cell, Variable):
-                    cell.set_raw_value(value)
-                else:
-                    cell.set(value)
+        for number, value in outcome.values(groups):
+            cell = layout.cells[number]
+            if isinstance(cell, Variable):
+                cell.set_raw_value(value)
+            else:
+                cell.set(value)
         return put_objects(result, roots) if outcome.returns_objects else result
-    values = {
-        number: value
-        for numbers, group in zip(outcome.handed, groups, strict=True)
-        for number, value in zip(numbers, group, strict=True)
-    }
-    settled = Settler(outcome, values, walk(roots)[1].members)
+    settled = Settler(outcome, dict(outcome.values(groups)), walk(roots)[1].members)
     after = [settled.settle(child) for child in outcome.graphdef.root.children]
     return put_objects(result, after)
 
