@@ -10,7 +10,10 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, final, runtime_checkable
 
 import jax
 from jax import lax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import (
+    ArrayLike as ArrayLike,
+    DTypeLike,
+)
 
 Array: TypeAlias = jax.Array
 PRNGKey: TypeAlias = jax.Array
@@ -97,43 +100,3 @@ class Missing:
 
 
 MISSING = Missing()
-
-__all__ = [
-    "MISSING",
-    "Array",
-    "ArrayLike",
-    "ArrayPytree",
-    "Axes",
-    "Axis",
-    "AxisName",
-    "Collection",
-    "ConvGeneralDilated",
-    "DotGeneral",
-    "Dtype",
-    "Einsum",
-    "Initializer",
-    "JoinedPath",
-    "Key",
-    "LaxPadding",
-    "Leaf",
-    "LogicalPartitionSpec",
-    "LogicalPartitionSpecPytree",
-    "Missing",
-    "MutableCollection",
-    "MutableVariableDict",
-    "PRNGFoldable",
-    "PRNGKey",
-    "PaddingLike",
-    "PartitionSpecPytree",
-    "Path",
-    "PrecisionLike",
-    "PromoteDtype",
-    "PyTree",
-    "RNGSequences",
-    "Shape",
-    "ShapeDtype",
-    "Sharding",
-    "VariableDict",
-    "has_shape_dtype",
-    "is_key_like",
-]

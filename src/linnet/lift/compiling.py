@@ -109,6 +109,3 @@ def checkpoint(
     """
     run = functools.partial(run_split, pure, split)
     return jax.checkpoint(run, **options)(groups, (), others, kwargs)
-
-
-__all__ = ["Static", "checkpoint", "compiler", "partition", "run_split"]

@@ -29,6 +29,3 @@ def value_and_grad(
 
     (_, (changes, result)), grads = jax.value_and_grad(value_of, has_aux=True, **options)(wanted)
     return changes, result, grads
-
-
-__all__ = ["value_and_grad"]

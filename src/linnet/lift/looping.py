@@ -271,6 +271,3 @@ def _name(path: Any) -> str:
     if isinstance(keys[-1], str) and keys[-1].startswith("output"):
         return keys[-1]
     return f"the carry{jax.tree_util.keystr(path[1:])}"
-
-
-__all__ = ["Carried", "Loop", "carried", "check_carry", "run_once", "scan"]

@@ -122,6 +122,3 @@ def common_size(transform: str, sizes: list[Size], option: str, given: int | Non
     if len({size for _, size in told}) != 1:
         raise errors.AxisSizeError(transform, told, option)
     return told[0][1]
-
-
-__all__ = ["PureFunction", "Size", "common_size", "mapped_sizes", "vmap"]

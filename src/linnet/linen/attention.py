@@ -14,7 +14,11 @@ from linnet.linen.normalization import LayerNorm
 from linnet.ops import attention
 from linnet.ops.decoding import extend_cache
 from linnet.ops.initializers import zeros
-from linnet.ops.masks import combine_masks, make_attention_mask, make_causal_mask
+from linnet.ops.masks import (
+    combine_masks,
+    make_attention_mask as make_attention_mask,
+    make_causal_mask as make_causal_mask,
+)
 
 
 def dot_product_attention_weights(
@@ -402,15 +406,3 @@ class SelfAttention(MultiHeadDotProductAttention):
             dropout_rng=dropout_rng,
             sow_weights=sow_weights,
         )
-
-
-__all__ = [
-    "MultiHeadAttention",
-    "MultiHeadDotProductAttention",
-    "SelfAttention",
-    "combine_masks",
-    "dot_product_attention",
-    "dot_product_attention_weights",
-    "make_attention_mask",
-    "make_causal_mask",
-]

@@ -52,6 +52,3 @@ class Sequential(Module):
             else:
                 outputs = layer(outputs)
         return outputs
-
-
-__all__ = ["Sequential"]

@@ -259,6 +259,3 @@ class ConvTranspose(Module):
             preferred_element_type=self.preferred_element_type,
             **hooks_of(self),
         )
-
-
-__all__ = ["Conv", "ConvLocal", "ConvTranspose"]

@@ -287,15 +287,3 @@ class Embed(Module):
     def attend(self, query: Array) -> Array:
         """Score queries against every row: ``(..., features)`` to ``(..., num_embeddings)``."""
         return embedding.attend(query, self.embedding, dtype=self.dtype, **hooks_of(self))
-
-
-__all__ = [
-    "Dense",
-    "DenseGeneral",
-    "Einsum",
-    "Embed",
-    "default_embed_init",
-    "default_kernel_init",
-    "hooks_of",
-    "last_size",
-]

@@ -1,5 +1,6 @@
 """Promotion of dtypes, as Linen names it; the arithmetic stands in ``linnet.ops.dtypes``."""
 
-from linnet.ops.dtypes import canonicalize_dtype, promote_dtype
-
-__all__ = ["canonicalize_dtype", "promote_dtype"]
+from linnet.ops.dtypes import (
+    canonicalize_dtype as canonicalize_dtype,
+    promote_dtype as promote_dtype,
+)

@@ -16,25 +16,39 @@ from linnet.base import errors
 from linnet.base.typing import PRNGKey
 from linnet.linen import functional
 from linnet.linen.classes import ClassFacts, prepare_class
-from linnet.linen.context import UNSET, context
+from linnet.linen.context import (
+    UNSET,
+    context as context,
+)
 from linnet.linen.describe import describe, describe_module
 from linnet.linen.functional import (
     INIT_COLLECTIONS,
     CaptureIntermediates,
-    apply,
-    init,
-    init_with_output,
+    apply as apply,
+    init as init,
+    init_with_output as init_with_output,
 )
 from linnet.linen.methods import (
-    InterceptorContext,
-    compact,
-    intercept_methods,
-    nowrap,
+    InterceptorContext as InterceptorContext,
+    compact as compact,
+    intercept_methods as intercept_methods,
+    nowrap as nowrap,
 )
 from linnet.linen.module_variables import ModuleVariables, scope_of
-from linnet.linen.scope import Scope, Store, Variable, thaw
-from linnet.linen.structure import ModuleStructure, share_scope
-from linnet.state.collection_filters import CollectionFilter, DenyList
+from linnet.linen.scope import (
+    Scope as Scope,
+    Store as Store,
+    Variable as Variable,
+    thaw,
+)
+from linnet.linen.structure import (
+    ModuleStructure,
+    share_scope as share_scope,
+)
+from linnet.state.collection_filters import (
+    CollectionFilter,
+    DenyList as DenyList,
+)
 
 M = TypeVar("M", bound="Module")
 T = TypeVar("T")
@@ -489,22 +503,3 @@ def _check_keywords(fn: Callable[..., Any], kwargs: dict[str, Any], call: str) -
         f"{call} was given rng={describe(kwargs['rng'])}, which the method does not take. Keys are "
         f"passed as `rngs=`: `model.{call}(variables, ..., rngs={{'dropout': key}})`."
     )
-
-
-__all__ = [
-    "DenyList",
-    "InterceptorContext",
-    "Module",
-    "Scope",
-    "Store",
-    "Variable",
-    "apply",
-    "compact",
-    "context",
-    "init",
-    "init_with_output",
-    "intercept_methods",
-    "merge_param",
-    "nowrap",
-    "share_scope",
-]

@@ -365,6 +365,3 @@ class InstanceNorm(Module):
             feature_axes=axes,
             **_statistics(self),
         )
-
-
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]

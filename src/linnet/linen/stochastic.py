@@ -52,6 +52,3 @@ class Dropout(Module):
         if rng is None and rate != 1.0:
             rng = self.make_rng(self.rng_collection)
         return dropout(inputs, rng, rate=rate, broadcast_dims=tuple(self.broadcast_dims))
-
-
-__all__ = ["Dropout"]

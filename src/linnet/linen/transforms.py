@@ -1,15 +1,14 @@
 """Transformations of modules: the names of ``flax.linen.transforms``."""
 
-from linnet.linen.lifted import checkpoint, grad, jit, remat, scan, value_and_grad, vmap
-from linnet.linen.name_scope import named_call
-
-__all__ = [
-    "checkpoint",
-    "grad",
-    "jit",
-    "named_call",
-    "remat",
-    "scan",
-    "value_and_grad",
-    "vmap",
-]
+from linnet.linen.lifted import (
+    checkpoint as checkpoint,
+    grad as grad,
+    jit as jit,
+    remat as remat,
+    scan as scan,
+    value_and_grad as value_and_grad,
+    vmap as vmap,
+)
+from linnet.linen.name_scope import (
+    named_call as named_call,
+)

@@ -6,122 +6,232 @@ of such objects.
 """
 
 import importlib
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
-from typing import Any as A  # noqa: N817 - Flax's name
+from typing import (
+    TYPE_CHECKING,
+    Any as A,
+    TypeAlias,
+    TypeVar,
+)
 
 from linnet.base.errors import no_such_name
-from linnet.base.typing import Initializer
-from linnet.nnx import initializers
+from linnet.base.typing import (
+    Initializer as Initializer,
+)
+from linnet.nnx import (
+    initializers as initializers,
+)
 from linnet.nnx.attributes import (
-    Data,
-    Static,
-    data,
-    has_data,
-    is_data,
-    register_data_type,
-    static,
+    Data as Data,
+    Static as Static,
+    data as data,
+    has_data as has_data,
+    is_data as is_data,
+    register_data_type as register_data_type,
+    static as static,
 )
-from linnet.nnx.capturing import capture
-from linnet.nnx.containers import Dict, List, Sequential
-from linnet.nnx.definitions import GraphDef
+from linnet.nnx.capturing import (
+    capture as capture,
+)
+from linnet.nnx.containers import (
+    Dict as Dict,
+    List as List,
+    Sequential as Sequential,
+)
+from linnet.nnx.definitions import (
+    GraphDef as GraphDef,
+)
 from linnet.nnx.functional import (
-    GraphState,
-    call,
-    clone,
-    flatten,
-    graphdef,
-    merge,
-    split,
-    state,
-    unflatten,
-    unpack,
-    variables,
+    GraphState as GraphState,
+    call as call,
+    clone as clone,
+    flatten as flatten,
+    graphdef as graphdef,
+    merge as merge,
+    split as split,
+    state as state,
+    unflatten as unflatten,
+    unpack as unpack,
+    variables as variables,
 )
-from linnet.nnx.graph import iter_graph
+from linnet.nnx.graph import (
+    iter_graph as iter_graph,
+)
 from linnet.nnx.kinds import (
-    BatchStat,
-    Cache,
-    Intermediate,
-    Param,
-    Perturbation,
-    register_variable_name,
-    variable_name_from_type,
-    variable_type_from_name,
-    with_metadata,
+    BatchStat as BatchStat,
+    Cache as Cache,
+    Intermediate as Intermediate,
+    Param as Param,
+    Perturbation as Perturbation,
+    register_variable_name as register_variable_name,
+    variable_name_from_type as variable_name_from_type,
+    variable_type_from_name as variable_type_from_name,
+    with_metadata as with_metadata,
 )
 from linnet.nnx.layers.activation import (
-    PReLU,
-    celu,
-    elu,
-    gelu,
-    glu,
-    hard_sigmoid,
-    hard_silu,
-    hard_swish,
-    hard_tanh,
-    identity,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    logsumexp,
-    one_hot,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_sign,
-    softmax,
-    softplus,
-    standardize,
-    swish,
-    tanh,
+    PReLU as PReLU,
+    celu as celu,
+    elu as elu,
+    gelu as gelu,
+    glu as glu,
+    hard_sigmoid as hard_sigmoid,
+    hard_silu as hard_silu,
+    hard_swish as hard_swish,
+    hard_tanh as hard_tanh,
+    identity as identity,
+    leaky_relu as leaky_relu,
+    log_sigmoid as log_sigmoid,
+    log_softmax as log_softmax,
+    logsumexp as logsumexp,
+    one_hot as one_hot,
+    relu as relu,
+    relu6 as relu6,
+    selu as selu,
+    sigmoid as sigmoid,
+    silu as silu,
+    soft_sign as soft_sign,
+    softmax as softmax,
+    softplus as softplus,
+    standardize as standardize,
+    swish as swish,
+    tanh as tanh,
 )
-from linnet.nnx.layers.attention import MultiHeadAttention
-from linnet.nnx.layers.convolution import Conv, ConvTranspose
-from linnet.nnx.layers.dense import Einsum, Linear, LinearGeneral
-from linnet.nnx.layers.dot_product import dot_product_attention
-from linnet.nnx.layers.embedding import Embed
-from linnet.nnx.layers.group_normalization import GroupNorm, InstanceNorm
-from linnet.nnx.layers.lora import LoRA, LoRALinear, LoRAParam
-from linnet.nnx.layers.normalization import BatchNorm, LayerNorm, RMSNorm
-from linnet.nnx.layers.pooling import avg_pool, max_pool, min_pool, pool
-from linnet.nnx.layers.stochastic import Dropout
-from linnet.nnx.maps import find_duplicates, map, recursive_map  # noqa: A004 - Flax's name
-from linnet.nnx.module import Module, iter_children, iter_module_children, iter_modules
-from linnet.nnx.pure_dicts import replace_by_pure_dict, restore_int_paths, to_pure_dict
-from linnet.nnx.pytree import Pytree, check_pytree, dataclass
-from linnet.nnx.rng_changes import fork_rngs, reseed, restore_rngs, split_rngs, with_rngs
-from linnet.nnx.rngs import RngCount, RngKey, Rngs, RngState, RngStream
+from linnet.nnx.layers.attention import (
+    MultiHeadAttention as MultiHeadAttention,
+)
+from linnet.nnx.layers.convolution import (
+    Conv as Conv,
+    ConvTranspose as ConvTranspose,
+)
+from linnet.nnx.layers.dense import (
+    Einsum as Einsum,
+    Linear as Linear,
+    LinearGeneral as LinearGeneral,
+)
+from linnet.nnx.layers.dot_product import (
+    dot_product_attention as dot_product_attention,
+)
+from linnet.nnx.layers.embedding import (
+    Embed as Embed,
+)
+from linnet.nnx.layers.group_normalization import (
+    GroupNorm as GroupNorm,
+    InstanceNorm as InstanceNorm,
+)
+from linnet.nnx.layers.lora import (
+    LoRA as LoRA,
+    LoRALinear as LoRALinear,
+    LoRAParam as LoRAParam,
+)
+from linnet.nnx.layers.normalization import (
+    BatchNorm as BatchNorm,
+    LayerNorm as LayerNorm,
+    RMSNorm as RMSNorm,
+)
+from linnet.nnx.layers.pooling import (
+    avg_pool as avg_pool,
+    max_pool as max_pool,
+    min_pool as min_pool,
+    pool as pool,
+)
+from linnet.nnx.layers.stochastic import (
+    Dropout as Dropout,
+)
+from linnet.nnx.maps import (
+    find_duplicates as find_duplicates,
+    map as map,
+    recursive_map as recursive_map,
+)
+from linnet.nnx.module import (
+    Module as Module,
+    iter_children as iter_children,
+    iter_module_children as iter_module_children,
+    iter_modules as iter_modules,
+)
+from linnet.nnx.pure_dicts import (
+    replace_by_pure_dict as replace_by_pure_dict,
+    restore_int_paths as restore_int_paths,
+    to_pure_dict as to_pure_dict,
+)
+from linnet.nnx.pytree import (
+    Pytree as Pytree,
+    check_pytree as check_pytree,
+    dataclass as dataclass,
+)
+from linnet.nnx.rng_changes import (
+    fork_rngs as fork_rngs,
+    reseed as reseed,
+    restore_rngs as restore_rngs,
+    split_rngs as split_rngs,
+    with_rngs as with_rngs,
+)
+from linnet.nnx.rngs import (
+    RngCount as RngCount,
+    RngKey as RngKey,
+    Rngs as Rngs,
+    RngState as RngState,
+    RngStream as RngStream,
+)
 from linnet.nnx.states import (
-    FlatState,
-    State,
-    filter_state,
-    from_flat_state,
-    map_state,
-    merge_state,
-    split_state,
-    to_flat_state,
+    FlatState as FlatState,
+    State as State,
+    filter_state as filter_state,
+    from_flat_state as from_flat_state,
+    map_state as map_state,
+    merge_state as merge_state,
+    split_state as split_state,
+    to_flat_state as to_flat_state,
 )
-from linnet.nnx.transforms.autodiff import DiffState, grad, remat, value_and_grad
-from linnet.nnx.transforms.iteration import Carry, scan, vmap
-from linnet.nnx.transforms.jit import cached_partial, jit, jit_partial
-from linnet.nnx.transforms.modes import set_graph_mode, set_graph_updates
-from linnet.nnx.transforms.placing import StateAxes, StateSharding
-from linnet.nnx.transforms.shapes import eval_shape
-from linnet.nnx.updating import pop, set_metadata, update
-from linnet.nnx.variables import Variable, VariableMetadata
-from linnet.ops.masks import combine_masks, make_attention_mask, make_causal_mask
+from linnet.nnx.transforms.autodiff import (
+    DiffState as DiffState,
+    grad as grad,
+    remat as remat,
+    value_and_grad as value_and_grad,
+)
+from linnet.nnx.transforms.iteration import (
+    Carry as Carry,
+    scan as scan,
+    vmap as vmap,
+)
+from linnet.nnx.transforms.jit import (
+    cached_partial as cached_partial,
+    jit as jit,
+    jit_partial as jit_partial,
+)
+from linnet.nnx.transforms.modes import (
+    set_graph_mode as set_graph_mode,
+    set_graph_updates as set_graph_updates,
+)
+from linnet.nnx.transforms.placing import (
+    StateAxes as StateAxes,
+    StateSharding as StateSharding,
+)
+from linnet.nnx.transforms.shapes import (
+    eval_shape as eval_shape,
+)
+from linnet.nnx.updating import (
+    pop as pop,
+    set_metadata as set_metadata,
+    update as update,
+)
+from linnet.nnx.variables import (
+    Variable as Variable,
+    VariableMetadata as VariableMetadata,
+)
+from linnet.ops.masks import (
+    combine_masks as combine_masks,
+    make_attention_mask as make_attention_mask,
+    make_causal_mask as make_causal_mask,
+)
 from linnet.state.filters import (
-    All,
-    Any,
-    Everything,
-    Not,
-    Nothing,
-    OfType,
-    PathContains,
-    PathIn,
-    WithTag,
+    All as All,
+    Any as Any,
+    Everything as Everything,
+    Not as Not,
+    Nothing as Nothing,
+    OfType as OfType,
+    PathContains as PathContains,
+    PathIn as PathIn,
+    WithTag as WithTag,
 )
 
 M = TypeVar("M", bound=Module)
@@ -190,251 +300,76 @@ _COMING = frozenset(
     )
 )
 
-__all__ = [
-    "EMA",
-    "PARTITION_NAME",
-    "A",
-    "All",
-    "Any",
-    "BatchNorm",
-    "BatchStat",
-    "Cache",
-    "Carry",
-    "Conv",
-    "ConvTranspose",
-    "Data",
-    "Dict",
-    "DiffState",
-    "Dropout",
-    "Einsum",
-    "Embed",
-    "Everything",
-    "FlatState",
-    "GraphDef",
-    "GraphState",
-    "GroupNorm",
-    "Initializer",
-    "InstanceNorm",
-    "Intermediate",
-    "LayerNorm",
-    "Linear",
-    "LinearGeneral",
-    "List",
-    "LoRA",
-    "LoRALinear",
-    "LoRAParam",
-    "M",
-    "MergeContext",
-    "Metric",
-    "ModelAndOptimizer",
-    "Module",
-    "MultiHeadAttention",
-    "MultiMetric",
-    "NodeStates",
-    "Not",
-    "Nothing",
-    "Object",
-    "OfType",
-    "OptArray",
-    "OptState",
-    "OptVariable",
-    "Optimizer",
-    "PReLU",
-    "Param",
-    "PathContains",
-    "PathIn",
-    "Perturbation",
-    "PureState",
-    "Pytree",
-    "RMSNorm",
-    "RngCount",
-    "RngKey",
-    "RngState",
-    "RngStream",
-    "Rngs",
-    "Sequential",
-    "SplitContext",
-    "State",
-    "StateAxes",
-    "StateSharding",
-    "Static",
-    "TrainState",
-    "UpdateContext",
-    "Variable",
-    "VariableMetadata",
-    "WithTag",
-    "abstract_with_sharding",
-    "as_abstract",
-    "as_pure",
-    "avg_pool",
-    "cached_partial",
-    "call",
-    "capture",
-    "celu",
-    "check_pytree",
-    "clone",
-    "combine_masks",
-    "current_update_context",
-    "data",
-    "dataclass",
-    "display",
-    "dot_product_attention",
-    "elu",
-    "eval_shape",
-    "filter_state",
-    "find_duplicates",
-    "flatten",
-    "fork_rngs",
-    "from_flat_state",
-    "from_tree",
-    "gelu",
-    "get_abstract_model",
-    "get_named_sharding",
-    "get_partition_spec",
-    "glu",
-    "grad",
-    "graphdef",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_swish",
-    "hard_tanh",
-    "has_data",
-    "identity",
-    "initializers",
-    "is_data",
-    "iter_children",
-    "iter_graph",
-    "iter_module_children",
-    "iter_modules",
-    "jit",
-    "jit_partial",
-    "leaky_relu",
-    "log_sigmoid",
-    "log_softmax",
-    "logical_axis_rules",
-    "logsumexp",
-    "make_attention_mask",
-    "make_causal_mask",
-    "map",
-    "map_state",
-    "max_pool",
-    "merge",
-    "merge_context",
-    "merge_state",
-    "metrics",
-    "min_pool",
-    "one_hot",
-    "optimizer",
-    "pool",
-    "pop",
-    "pure",
-    "recursive_map",
-    "register_data_type",
-    "register_variable_name",
-    "relu",
-    "relu6",
-    "remat",
-    "replace_by_pure_dict",
-    "reseed",
-    "restore_int_paths",
-    "restore_rngs",
-    "scan",
-    "selu",
-    "set_graph_mode",
-    "set_graph_updates",
-    "set_metadata",
-    "sharding",
-    "sigmoid",
-    "silu",
-    "soft_sign",
-    "softmax",
-    "softplus",
-    "split",
-    "split_context",
-    "split_rngs",
-    "split_state",
-    "standardize",
-    "state",
-    "static",
-    "summary",
-    "swish",
-    "tabulate",
-    "tanh",
-    "to_flat_state",
-    "to_pure_dict",
-    "to_tree",
-    "unflatten",
-    "unpack",
-    "update",
-    "update_context",
-    "use_eager_sharding",
-    "using_eager_sharding",
-    "value_and_grad",
-    "var_defaults",
-    "variable_name_from_type",
-    "variable_type_from_name",
-    "variables",
-    "vars_as",
-    "view",
-    "view_info",
-    "visualization",
-    "vmap",
-    "with_attributes",
-    "with_metadata",
-    "with_partitioning",
-    "with_rngs",
-    "with_vars",
-]
 
 if TYPE_CHECKING:
-    from linnet.nnx import sharding, summary, visualization
+    from linnet.nnx import (
+        sharding as sharding,
+        summary as summary,
+        visualization as visualization,
+    )
     from linnet.nnx.sharding import (
-        PARTITION_NAME,
-        get_abstract_model,
-        get_named_sharding,
-        get_partition_spec,
-        use_eager_sharding,
-        using_eager_sharding,
-        with_partitioning,
+        PARTITION_NAME as PARTITION_NAME,
+        get_abstract_model as get_abstract_model,
+        get_named_sharding as get_named_sharding,
+        get_partition_spec as get_partition_spec,
+        use_eager_sharding as use_eager_sharding,
+        using_eager_sharding as using_eager_sharding,
+        with_partitioning as with_partitioning,
     )
-    from linnet.nnx.summary import tabulate
-    from linnet.nnx.training import metrics, optimizer
-    from linnet.nnx.training.ema import EMA
-    from linnet.nnx.training.metrics import Metric, MultiMetric
+    from linnet.nnx.summary import (
+        tabulate as tabulate,
+    )
+    from linnet.nnx.training import (
+        metrics as metrics,
+        optimizer as optimizer,
+    )
+    from linnet.nnx.training.ema import (
+        EMA as EMA,
+    )
+    from linnet.nnx.training.metrics import (
+        Metric as Metric,
+        MultiMetric as MultiMetric,
+    )
     from linnet.nnx.training.optimizer import (
-        ModelAndOptimizer,
-        OptArray,
-        Optimizer,
-        OptState,
-        OptVariable,
+        ModelAndOptimizer as ModelAndOptimizer,
+        OptArray as OptArray,
+        Optimizer as Optimizer,
+        OptState as OptState,
+        OptVariable as OptVariable,
     )
-    from linnet.nnx.training.train_state import TrainState
+    from linnet.nnx.training.train_state import (
+        TrainState as TrainState,
+    )
     from linnet.nnx.trees import (
-        MergeContext,
-        NodeStates,
-        SplitContext,
-        UpdateContext,
-        current_update_context,
-        from_tree,
-        merge_context,
-        split_context,
-        to_tree,
-        update_context,
+        MergeContext as MergeContext,
+        NodeStates as NodeStates,
+        SplitContext as SplitContext,
+        UpdateContext as UpdateContext,
+        current_update_context as current_update_context,
+        from_tree as from_tree,
+        merge_context as merge_context,
+        split_context as split_context,
+        to_tree as to_tree,
+        update_context as update_context,
     )
     from linnet.nnx.views import (
-        abstract_with_sharding,
-        as_abstract,
-        as_pure,
-        pure,
-        var_defaults,
-        vars_as,
-        view,
-        view_info,
-        with_attributes,
-        with_vars,
+        abstract_with_sharding as abstract_with_sharding,
+        as_abstract as as_abstract,
+        as_pure as as_pure,
+        pure as pure,
+        var_defaults as var_defaults,
+        vars_as as vars_as,
+        view as view,
+        view_info as view_info,
+        with_attributes as with_attributes,
+        with_vars as with_vars,
     )
-    from linnet.nnx.visualization import display
-    from linnet.state.logical import logical_axis_rules
+    from linnet.nnx.visualization import (
+        display as display,
+    )
+    from linnet.state.logical import (
+        logical_axis_rules as logical_axis_rules,
+    )
 else:  # so that a type checker finds mistyped names
 
     def __getattr__(name: str) -> A:

@@ -196,19 +196,3 @@ def declared_in(cls: type) -> dict[str, bool]:
         if "static" in field.metadata:
             found[field.name] = not field.metadata["static"]
     return found
-
-
-__all__ = [
-    "Data",
-    "Static",
-    "data",
-    "declared_in",
-    "has_data",
-    "holds_data",
-    "is_data",
-    "is_marker",
-    "nature",
-    "read_marker",
-    "register_data_type",
-    "static",
-]

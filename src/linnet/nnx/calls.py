@@ -56,6 +56,3 @@ def _told(value: Any) -> str:
         return shape_text(value)
     text = repr(value) if isinstance(value, int | float | bool | str | None) else ""
     return text if text and len(text) < 40 else type(value).__name__
-
-
-__all__ = ["Watcher", "observed", "watchers"]

@@ -199,6 +199,3 @@ def _recorded(name: str, method: Any, running: _Capture) -> Any:
         return result
 
     return wrapper
-
-
-__all__ = ["NOT_ASKED_FOR", "capture", "place_for"]

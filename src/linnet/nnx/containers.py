@@ -223,6 +223,3 @@ def _takes_rngs(fn: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return "rngs" in parameters
-
-
-__all__ = ["Dict", "List", "Sequential"]

@@ -212,18 +212,3 @@ def _definitions(path: Path, definition: Any) -> Iterator[tuple[Path, Any]]:
     if isinstance(definition, ObjectDef | ContainerDef | PytreeDef):
         for key, child in zip(definition.keys, definition.children, strict=True):
             yield from _definitions((*path, key), child)
-
-
-__all__ = [
-    "ARRAY",
-    "ArrayDef",
-    "ContainerDef",
-    "GraphDef",
-    "ObjectDef",
-    "PytreeDef",
-    "Reference",
-    "StaticDef",
-    "VariableDef",
-    "cells_of",
-    "intern_graphdef",
-]

@@ -54,7 +54,7 @@ def _distribution(name: str) -> Callable[..., Any]:
         f"Draw with ``jax.random.{name}`` and the next key; the arguments are those after the key."
     )
     # the key of the function is in the place of self
-    setattr(method, "__signature__", inspect.signature(function))  # noqa: B010
+    setattr(method, "__signature__", inspect.signature(function))
     return method
 
 
@@ -81,5 +81,3 @@ for _make, _names in ((_distribution, _DISTRIBUTIONS), (_initializer, _INITIALIZ
         _method = _make(_name)
         _method.__name__, _method.__qualname__ = _name, f"KeySource.{_name}"
         setattr(KeySource, _name, _method)
-
-__all__ = ["KeySource"]

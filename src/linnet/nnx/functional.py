@@ -363,21 +363,3 @@ def call(graphdef_state: tuple[GraphDef[A], Any], /) -> Any:
     """
     structure, *states = graphdef_state
     return CallProxy(structure, tuple(states))
-
-
-__all__ = [
-    "CallProxy",
-    "GraphState",
-    "call",
-    "clone",
-    "flatten",
-    "graphdef",
-    "joined",
-    "leaves_in_order",
-    "merge",
-    "split",
-    "state",
-    "unflatten",
-    "unpack",
-    "variables",
-]

@@ -427,20 +427,3 @@ def path_to(root: Any, wanted: Any) -> str | None:
             if isinstance(child, Pytree) or type(child) in {list, tuple, dict}:
                 todo.append((child, text + step))
     return None
-
-
-__all__ = [
-    "Builder",
-    "Slot",
-    "Walk",
-    "child_of",
-    "children_of",
-    "iter_graph",
-    "key_of",
-    "new_variable",
-    "path_to",
-    "put_child",
-    "sort_key",
-    "unflatten",
-    "walk",
-]

@@ -125,15 +125,3 @@ for _name, _type in (
     ("perturbations", Perturbation),
 ):
     register_variable_name(_name, _type)
-
-__all__ = [
-    "BatchStat",
-    "Cache",
-    "Intermediate",
-    "Param",
-    "Perturbation",
-    "register_variable_name",
-    "variable_name_from_type",
-    "variable_type_from_name",
-    "with_metadata",
-]

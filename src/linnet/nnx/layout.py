@@ -141,6 +141,3 @@ def joint_layout(nodes: tuple[Any, ...]) -> Layout:
         weakref.finalize(node, joint.pop, key, None)
     joint[key] = made
     return made
-
-
-__all__ = ["Layout", "joint_layout", "layout_of"]

@@ -49,7 +49,7 @@ def _mapped(f: Callable[[Path, Any], Any], path: Path, node: Any, done: dict[int
     return result
 
 
-def map(  # noqa: A001 - Flax's name
+def map(
     f: Callable[[Path, Any], Any],
     node: A,
     /,
@@ -102,6 +102,3 @@ def find_duplicates(node: Any, /, *, only: Filter = ...) -> list[list[Path]]:
 
     visit((), node)
     return [paths for paths in found.values() if len(paths) > 1]
-
-
-__all__ = ["find_duplicates", "map", "map_in_place", "recursive_map"]

@@ -255,13 +255,3 @@ def iter_module_children(
     for key, child in node._children():
         if isinstance(child, Module):
             yield key, child
-
-
-__all__ = [
-    "Module",
-    "assign_attributes",
-    "iter_children",
-    "iter_module_children",
-    "iter_modules",
-    "not_found",
-]

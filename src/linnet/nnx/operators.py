@@ -61,6 +61,3 @@ def install_operators(cls: Any) -> None:
         setattr(cls, f"__{name}__", named(f"__{name}__"))
     # equality is that of the values, element by element, so a variable cannot be a dictionary key
     cls.__hash__ = None
-
-
-__all__ = ["install_operators"]

@@ -96,6 +96,3 @@ def create_path_filters(state: Any) -> dict[Any, Any]:
     for path, value in items_of(state):
         by_value.setdefault(value, []).append(path)
     return {PathIn(*paths): value for value, paths in by_value.items()}
-
-
-__all__ = ["create_path_filters", "replace_by_pure_dict", "restore_int_paths", "to_pure_dict"]

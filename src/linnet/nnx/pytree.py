@@ -31,7 +31,7 @@ T = TypeVar("T")
 put = object.__setattr__
 
 
-class Pytree(metaclass=abc.ABCMeta):  # noqa: B024 - subclasses may have abstract methods
+class Pytree(metaclass=abc.ABCMeta):
     """An object whose attributes are data or static.
 
     Subclasses are registered with JAX as pytrees. With the class argument ``pytree=False`` they are
@@ -394,6 +394,3 @@ def dataclass(
         return made
 
     return make if cls is None else make(cls)
-
-
-__all__ = ["Pytree", "Statics", "blank", "check_pytree", "dataclass", "static_key"]

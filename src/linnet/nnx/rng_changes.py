@@ -342,16 +342,3 @@ def reseed(
         else:
             key = source()
         _set_keys(stream, key)
-
-
-__all__ = [
-    "SplitBackups",
-    "StreamBackup",
-    "backup_keys",
-    "fork_rngs",
-    "reseed",
-    "restore_rngs",
-    "split_rngs",
-    "streams_in",
-    "with_rngs",
-]

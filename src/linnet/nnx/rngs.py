@@ -279,16 +279,3 @@ def count_for(
 ) -> Counts | None:
     """Return the count of the first filter that matches a stream; ``None`` if none does."""
     return next((count for matches, count in counts if matches(path, stream)), None)
-
-
-__all__ = [
-    "Counts",
-    "RngCount",
-    "RngKey",
-    "RngState",
-    "RngStream",
-    "Rngs",
-    "as_key",
-    "count_for",
-    "split_counts",
-]

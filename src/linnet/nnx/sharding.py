@@ -14,12 +14,16 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from linnet.base.config import config
 from linnet.nnx.variables import Variable, boxed
-from linnet.state.partitioning import PARTITION_NAME, constrain, get_global_mesh
+from linnet.state.partitioning import (
+    PARTITION_NAME as PARTITION_NAME,
+    constrain,
+    get_global_mesh,
+)
 
 A = TypeVar("A")
 
 
-class use_eager_sharding:  # noqa: N801 - Flax's name
+class use_eager_sharding:
     """Set whether variables are laid out when they are made, as a statement or a ``with`` block.
 
     >>> with use_eager_sharding(False):
@@ -218,19 +222,3 @@ def _inserted(names: Sequence[Any], index: int, name: Any) -> list[Any]:
 
 def _like(names: Any, new: list[Any]) -> Any:
     return PartitionSpec(*new) if isinstance(names, PartitionSpec) else tuple(new)
-
-
-__all__ = [
-    "PARTITION_NAME",
-    "add_axis",
-    "get_abstract_model",
-    "get_named_sharding",
-    "get_partition_spec",
-    "placed",
-    "remove_axis",
-    "sharding_of",
-    "spec_of",
-    "use_eager_sharding",
-    "using_eager_sharding",
-    "with_partitioning",
-]

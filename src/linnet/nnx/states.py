@@ -440,21 +440,3 @@ def diff(state: Any, other: Any) -> Any:
     """Return the leaves of a state at paths that another does not have."""
     have = {path for path, _ in items_of(other)}
     return from_flat_state([pair for pair in items_of(state) if pair[0] not in have])
-
-
-__all__ = [
-    "FlatState",
-    "State",
-    "diff",
-    "filter_state",
-    "from_flat_state",
-    "items_of",
-    "map_state",
-    "merge_state",
-    "predicates_of",
-    "raw",
-    "remainder_text",
-    "sorted_into",
-    "split_state",
-    "to_flat_state",
-]

@@ -185,6 +185,3 @@ def _row(call: CallInfo, obj: Any, shown: set[Any], *, forward: bool, backward: 
         shown=below,
         **flops,
     )
-
-
-__all__ = ["CallInfo", "filter_rng_streams", "tabulate"]

@@ -417,17 +417,3 @@ def _spread(prefix: Any, tree: Any, count: int, is_leaf: Any = is_object) -> lis
 
     jax.tree.map(note, prefix, tree, is_leaf=lambda x: x is None)
     return found
-
-
-__all__ = [
-    "MergeContext",
-    "NodeStates",
-    "SplitContext",
-    "UpdateContext",
-    "current_update_context",
-    "from_tree",
-    "merge_context",
-    "split_context",
-    "to_tree",
-    "update_context",
-]

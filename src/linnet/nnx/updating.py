@@ -213,6 +213,3 @@ def set_metadata(node: Any, /, *, only: Filter = Variable, **metadata: Any) -> N
     for path, leaf in zip(layout.paths, layout.leaves(), strict=True):
         if isinstance(leaf, Variable) and picks(path, leaf):
             leaf.set_metadata(**metadata)
-
-
-__all__ = ["pop", "set_metadata", "update"]

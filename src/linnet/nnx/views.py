@@ -290,18 +290,3 @@ def _struct(value: Any, sharding: Any) -> Any:
 
 # the names they had before
 pure, vars_as, abstract_with_sharding = as_pure, with_vars, as_abstract
-
-__all__ = [
-    "VarDefaults",
-    "abstract_with_sharding",
-    "as_abstract",
-    "as_pure",
-    "pure",
-    "var_defaults",
-    "vars_as",
-    "view",
-    "view_info",
-    "view_parameters",
-    "with_attributes",
-    "with_vars",
-]

@@ -17,7 +17,7 @@ def display(*args: Any) -> None:
     """
     if not in_notebook():
         for each in args:
-            print(each)  # noqa: T201 - showing is what was asked for
+            print(each)
         return
     treescope = require("treescope", extra="display", for_="nnx.display")
     for each in args:
@@ -88,6 +88,3 @@ def _colour(name: str) -> str:
 
     hue = zlib.crc32(name.encode()) % 360
     return f"oklch(0.93 0.05 {hue}deg)"
-
-
-__all__ = ["display", "in_notebook", "render_object", "render_state", "render_variable"]

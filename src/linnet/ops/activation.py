@@ -3,29 +3,31 @@
 import jax
 import jax.numpy as jnp
 from jax.nn import (
-    celu,
-    elu,
-    glu,
-    hard_sigmoid,
-    hard_silu,
-    hard_swish,
-    hard_tanh,
-    identity,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    one_hot,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_sign,
-    softplus,
+    celu as celu,
+    elu as elu,
+    glu as glu,
+    hard_sigmoid as hard_sigmoid,
+    hard_silu as hard_silu,
+    hard_swish as hard_swish,
+    hard_tanh as hard_tanh,
+    identity as identity,
+    leaky_relu as leaky_relu,
+    log_sigmoid as log_sigmoid,
+    log_softmax as log_softmax,
+    one_hot as one_hot,
+    relu as relu,
+    relu6 as relu6,
+    selu as selu,
+    sigmoid as sigmoid,
+    silu as silu,
+    soft_sign as soft_sign,
+    softplus as softplus,
     standardize,
-    swish,
+    swish as swish,
 )
-from jax.numpy import tanh
+from jax.numpy import (
+    tanh as tanh,
+)
 
 from linnet.base.typing import Array, Dtype, PromoteDtype
 from linnet.ops import dtypes
@@ -70,34 +72,3 @@ def prelu(
     else:
         inputs, slope = (promote_dtype or dtypes.promote_dtype)(inputs, negative_slope, dtype=dtype)
     return jnp.where(inputs >= 0, inputs, slope * inputs)
-
-
-__all__ = [
-    "celu",
-    "elu",
-    "gelu",
-    "glu",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_swish",
-    "hard_tanh",
-    "identity",
-    "leaky_relu",
-    "log_sigmoid",
-    "log_softmax",
-    "logsumexp",
-    "normalize",
-    "one_hot",
-    "prelu",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_sign",
-    "softmax",
-    "softplus",
-    "standardize",
-    "swish",
-    "tanh",
-]

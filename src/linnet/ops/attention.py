@@ -409,11 +409,3 @@ def complete_inputs(
             )
         return inputs_q, inputs_q
     return inputs_k, inputs_k if inputs_v is None else inputs_v
-
-
-__all__ = [
-    "complete_inputs",
-    "divide_heads",
-    "dot_product_attention",
-    "dot_product_attention_weights",
-]

@@ -57,6 +57,3 @@ def per_axis(value: Any, rank: int, name: str) -> tuple[int, ...]:
             "integer for all of them, or one for each."
         )
     return given
-
-
-__all__ = ["as_tuple", "from_front", "per_axis"]

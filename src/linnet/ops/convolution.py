@@ -374,17 +374,3 @@ def conv_local(
         precision,
     )
     return unflatten_batch(add_bias(outputs, bias), batch)
-
-
-__all__ = [
-    "add_bias",
-    "canonicalize_padding",
-    "check_conv",
-    "conv",
-    "conv_local",
-    "conv_local_positions",
-    "dimension_numbers",
-    "flatten_batch",
-    "pad_borders",
-    "unflatten_batch",
-]

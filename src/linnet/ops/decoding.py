@@ -58,6 +58,3 @@ def extend_cache(
         index + 1,
         mask,
     )
-
-
-__all__ = ["extend_cache"]

@@ -209,16 +209,3 @@ class Constant(Initializer):
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype!r}"
         return self.name or f"constant({self.value!r}{dtype})"
-
-
-__all__ = [
-    "Constant",
-    "DeltaOrthogonal",
-    "Distribution",
-    "Mode",
-    "Normal",
-    "Orthogonal",
-    "TruncatedNormal",
-    "Uniform",
-    "VarianceScaling",
-]

@@ -28,8 +28,7 @@ import numpy as np
 from jax import random
 
 from linnet.base.jaxcompat import is_tracing, to_device
-from linnet.base.typing import Array, ArrayLike, Dtype, PRNGKey
-from linnet.base.typing import Initializer as InitializerLike
+from linnet.base.typing import Array, ArrayLike, Dtype, Initializer as InitializerLike, PRNGKey
 from linnet.ops.keys import DeferredKey, drawn_key
 from linnet.ops.op import op
 
@@ -281,6 +280,3 @@ def flattened(initializer: InitializerLike, split: int) -> Flattened:
         return _flattened(initializer, split)
     except TypeError:  # an initializer that does not hash
         return Flattened(initializer, split)
-
-
-__all__ = ["Flattened", "Initializer", "Plan", "flattened", "written"]

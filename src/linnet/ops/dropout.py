@@ -49,6 +49,3 @@ def dropout(
         )
     keep = jnp.broadcast_to(random.bernoulli(drawn_key(key), 1.0 - rate, drawn), inputs.shape)
     return lax.select(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))
-
-
-__all__ = ["dropout"]

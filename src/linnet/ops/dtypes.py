@@ -62,6 +62,3 @@ def promote_dtype(*args: Any, dtype: Dtype | None = None, inexact: bool = True) 
     """
     common = canonicalize_dtype(*args, dtype=dtype, inexact=inexact)
     return [None if arg is None else jnp.asarray(arg, common) for arg in args]
-
-
-__all__ = ["canonicalize_dtype", "promote_dtype"]

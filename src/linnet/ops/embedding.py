@@ -87,6 +87,3 @@ def attend(
     """
     query, table = (promote_dtype or dtypes.promote_dtype)(query, embedding, dtype=dtype)
     return jnp.dot(query, table.T, out_sharding=out_sharding)
-
-
-__all__ = ["attend", "embed"]

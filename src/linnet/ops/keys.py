@@ -39,6 +39,3 @@ def takes_deferred_key(init_fn: Any) -> bool:
 def drawn_key(key: PRNGKey | DeferredKey) -> PRNGKey:
     """Return a key, drawn now if it was not."""
     return key.draw() if isinstance(key, DeferredKey) else key
-
-
-__all__ = ["DeferredKey", "drawn_key", "fold_in", "takes_deferred_key"]

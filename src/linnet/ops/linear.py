@@ -357,13 +357,3 @@ def low_rank(
     _check_contraction(inputs.shape, a.shape, (inputs.ndim - 1,), ())
     outputs = inputs @ a @ b
     return outputs if base is None else outputs + base
-
-
-__all__ = [
-    "check_einsum",
-    "dense",
-    "dense_general",
-    "einsum",
-    "einsum_bias_shapes",
-    "low_rank",
-]

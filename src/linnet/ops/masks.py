@@ -132,6 +132,3 @@ def combine_masks(*masks: Array | None, dtype: Dtype = jnp.float32) -> Array | N
     for mask in given[1:]:
         combined = jnp.logical_and(combined, mask)
     return jnp.asarray(combined, dtype)
-
-
-__all__ = ["combine_masks", "make_attention_mask", "make_causal_mask"]

@@ -357,13 +357,3 @@ def instance_axes(feature_axes: Axes, rank: int) -> tuple[Sizes, Sizes]:
             "is that of the examples. Name others, -1 for the last."
         )
     return features, tuple(axis for axis in range(1, rank) if axis not in features)
-
-
-__all__ = [
-    "batch_norm",
-    "count_groups",
-    "group_axes",
-    "group_norm",
-    "instance_axes",
-    "layer_norm",
-]

@@ -64,6 +64,3 @@ def op(
         return dispatch
 
     return decorate
-
-
-__all__ = ["op"]

@@ -225,6 +225,3 @@ def min_pool(
     return _pooled(
         inputs, init=jnp.inf, reduce_fn=lax.min, window=window, strides=steps, padding=pads
     )
-
-
-__all__ = ["avg_pool", "max_pool", "min_pool", "pool"]

@@ -278,18 +278,3 @@ def move_running(
         momentum * old + (1 - momentum) * now for old, now in zip(running, current, strict=True)
     )
     return mean, var
-
-
-__all__ = [
-    "STATISTICS",
-    "Groups",
-    "Sizes",
-    "apply_moments",
-    "check_features",
-    "compute_moments",
-    "moments",
-    "move_running",
-    "normalize",
-    "promoted",
-    "update_running",
-]

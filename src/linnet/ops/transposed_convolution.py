@@ -120,6 +120,3 @@ def _wrap(outputs: Array, periods: Sizes, *, odd_on_left: bool) -> Array:
         turns = jnp.reshape(outputs, (*before, -1, period, *after))  # (..., turns, period, ...)
         outputs = turns.sum(axis=axis)
     return outputs
-
-
-__all__ = ["conv_transpose"]

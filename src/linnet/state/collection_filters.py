@@ -8,8 +8,7 @@ other functions are that, spelled as Flax spells them.
 
 import builtins
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set as AbstractSet
 from typing import Any, TypeAlias, cast
 
 from linnet.base.errors import InvalidFilterError

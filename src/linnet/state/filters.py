@@ -18,8 +18,7 @@ import builtins
 import dataclasses
 from collections.abc import Callable, Sequence
 from types import EllipsisType
-from typing import Any as AnyValue
-from typing import TypeAlias, cast
+from typing import Any as AnyValue, TypeAlias, cast
 
 from linnet.base.typing import Path
 

@@ -32,26 +32,13 @@ import numpy as np
 from linnet.base.errors import SerializationError, UnserializableTypeError
 from linnet.base.jaxcompat import trace_of
 from linnet.tree.state_dict import (
-    current_path,
+    current_path as current_path,
     from_state_dict,
-    is_serializable,
-    register_serialization_state,
+    is_serializable as is_serializable,
+    register_serialization_state as register_serialization_state,
     to_state_dict,
 )
 from linnet.tree.wire import check_extent
-
-__all__ = [
-    "MAX_CHUNK_SIZE",
-    "current_path",
-    "from_bytes",
-    "from_state_dict",
-    "is_serializable",
-    "msgpack_restore",
-    "msgpack_serialize",
-    "register_serialization_state",
-    "to_bytes",
-    "to_state_dict",
-]
 
 MAX_CHUNK_SIZE = 2**30
 """How many bytes of an array are written in one piece."""

@@ -1,30 +1,32 @@
 """The names of ``flax.core``."""
 
-from linnet.as_flax.modules import meta, scope, variables
-from linnet.lift import axes as axes_scan
-from linnet.lift.axes import broadcast
-from linnet.linen.scope import Scope
-from linnet.state.collection_filters import DenyList
-from linnet.state.metadata import AxisMetadata, map_axis_meta, unbox
-from linnet.tree import frozen_dict
-from linnet.tree.frozen_dict import FrozenDict, copy, freeze, pop, pretty_repr, unfreeze
-
-__all__ = [
-    "AxisMetadata",
-    "DenyList",
-    "FrozenDict",
-    "Scope",
-    "axes_scan",
-    "broadcast",
-    "copy",
-    "freeze",
-    "frozen_dict",
-    "map_axis_meta",
-    "meta",
-    "pop",
-    "pretty_repr",
-    "scope",
-    "unbox",
-    "unfreeze",
-    "variables",
-]
+from linnet.as_flax.modules import (
+    meta as meta,
+    scope as scope,
+    variables as variables,
+)
+from linnet.lift.axes import (
+    broadcast as broadcast,
+)
+from linnet.linen.scope import (
+    Scope as Scope,
+)
+from linnet.state.collection_filters import (
+    DenyList as DenyList,
+)
+from linnet.state.metadata import (
+    AxisMetadata as AxisMetadata,
+    map_axis_meta as map_axis_meta,
+    unbox as unbox,
+)
+from linnet.tree import (
+    frozen_dict as frozen_dict,
+)
+from linnet.tree.frozen_dict import (
+    FrozenDict as FrozenDict,
+    copy as copy,
+    freeze as freeze,
+    pop as pop,
+    pretty_repr as pretty_repr,
+    unfreeze as unfreeze,
+)

@@ -1,34 +1,21 @@
 """The names of ``flax.traverse_util``."""
 
-from linnet.tree.paths import empty_node, flatten_dict, path_aware_map, unflatten_dict
-from linnet.tree.traversal import (
-    ModelParamTraversal,
-    Traversal,
-    TraverseAttr,
-    TraverseCompose,
-    TraverseEach,
-    TraverseFilter,
-    TraverseId,
-    TraverseItem,
-    TraverseMerge,
-    TraverseTree,
-    t_identity,
+from linnet.tree.paths import (
+    empty_node as empty_node,
+    flatten_dict as flatten_dict,
+    path_aware_map as path_aware_map,
+    unflatten_dict as unflatten_dict,
 )
-
-__all__ = [
-    "ModelParamTraversal",
-    "Traversal",
-    "TraverseAttr",
-    "TraverseCompose",
-    "TraverseEach",
-    "TraverseFilter",
-    "TraverseId",
-    "TraverseItem",
-    "TraverseMerge",
-    "TraverseTree",
-    "empty_node",
-    "flatten_dict",
-    "path_aware_map",
-    "t_identity",
-    "unflatten_dict",
-]
+from linnet.tree.traversal import (
+    ModelParamTraversal as ModelParamTraversal,
+    Traversal as Traversal,
+    TraverseAttr as TraverseAttr,
+    TraverseCompose as TraverseCompose,
+    TraverseEach as TraverseEach,
+    TraverseFilter as TraverseFilter,
+    TraverseId as TraverseId,
+    TraverseItem as TraverseItem,
+    TraverseMerge as TraverseMerge,
+    TraverseTree as TraverseTree,
+    t_identity as t_identity,
+)

@@ -1,5 +1,5 @@
 """The names of ``flax.core.variables``."""
 
-from linnet.linen.variable import Variable
-
-__all__ = ["Variable"]
+from linnet.linen.variable import (
+    Variable as Variable,
+)

@@ -149,17 +149,3 @@ def left_outside(transform: str, collections: Any, streams: Any, advice: str) ->
         f"{collections!r} and the random streams {streams!r}. For others, say how they cross: "
         f"{advice}."
     )
-
-
-__all__ = [
-    "AxisSizeError",
-    "CarryStructureError",
-    "LiftedArgumentError",
-    "LoopDependenceError",
-    "ScanArgumentError",
-    "ScanResultError",
-    "TransformTargetError",
-    "TransformedMethodReturnValueError",
-    "UnboundTransformedError",
-    "left_outside",
-]

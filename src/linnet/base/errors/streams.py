@@ -95,13 +95,3 @@ class MissingCacheError(LinnetError, ValueError):
             "first, layer.init_cache((batch, max_length, features)), and give the layer one token "
             "at a time; or pass decode=False."
         )
-
-
-__all__ = [
-    "InvalidSeedError",
-    "MissingCacheError",
-    "MissingStreamsError",
-    "StackedKeysError",
-    "UndecidedModeError",
-    "UnknownStreamError",
-]

@@ -117,16 +117,3 @@ class ConflictingPlacementError(LinnetError, ValueError):
             f"In {transform}, one variable is reached at {told}. It is one variable and can cross "
             "in one way only. Give both places the same one, or copy the variable with nnx.clone."
         )
-
-
-__all__ = [
-    "BoundMethodError",
-    "ConflictingPlacementError",
-    "LostUpdateWarning",
-    "MappedUpdateError",
-    "StateMismatchError",
-    "TraceContextError",
-    "UncarriedUpdateWarning",
-    "UnplacedVariableError",
-    "VariableReplacedWarning",
-]

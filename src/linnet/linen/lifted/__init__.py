@@ -15,9 +15,18 @@ make a plan, take a snapshot of ``call.store()``, run the pure function by a fun
 ``transformed`` (for what is applied) or ``call_function`` (for what is called).
 """
 
-from linnet.linen.lifted.compiling import checkpoint, jit, remat
-from linnet.linen.lifted.differentiating import grad, value_and_grad
-from linnet.linen.lifted.scanning import scan
-from linnet.linen.lifted.vectorizing import vmap
-
-__all__ = ["checkpoint", "grad", "jit", "remat", "scan", "value_and_grad", "vmap"]
+from linnet.linen.lifted.compiling import (
+    checkpoint as checkpoint,
+    jit as jit,
+    remat as remat,
+)
+from linnet.linen.lifted.differentiating import (
+    grad as grad,
+    value_and_grad as value_and_grad,
+)
+from linnet.linen.lifted.scanning import (
+    scan as scan,
+)
+from linnet.linen.lifted.vectorizing import (
+    vmap as vmap,
+)

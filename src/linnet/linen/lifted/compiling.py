@@ -249,6 +249,3 @@ def remat(
 
 
 checkpoint = remat
-
-
-__all__ = ["checkpoint", "jit", "remat"]

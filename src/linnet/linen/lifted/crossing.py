@@ -374,6 +374,3 @@ def _check_result(result: Any) -> None:
     for leaf in jax.tree.leaves(result):
         if isinstance(leaf, ModuleStructure | Variable):
             raise errors.TransformedMethodReturnValueError(leaf)
-
-
-__all__ = ["ScopeStore", "Streams", "Variables", "streams_in", "variables_in"]

@@ -108,6 +108,3 @@ def grad(
     options = Grad(has_aux, variables, rngs, "grad")
     result, grads = call_function(fn, options, mdl, primals, {})
     return (grads, result[1]) if has_aux else grads
-
-
-__all__ = ["grad", "value_and_grad"]

@@ -213,6 +213,3 @@ def scan(
         check_constancy_invariants,
     )
     return transformed(target, options, methods)
-
-
-__all__ = ["scan"]

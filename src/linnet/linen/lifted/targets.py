@@ -197,6 +197,3 @@ def _method(cls: Any, name: str, transformation: Transformation) -> Callable[...
 
     mark_wrapped(method)
     return method
-
-
-__all__ = ["Call", "Function", "Transformation", "call_function", "transformed"]

@@ -145,6 +145,3 @@ def vmap(
         metadata_params,
     )
     return transformed(target, options, methods)
-
-
-__all__ = ["vmap"]

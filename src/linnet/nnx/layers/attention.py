@@ -353,6 +353,3 @@ class MultiHeadAttention(Layer):
         if batch_size is not None and max_length is not None:
             batch = (batch_size,) if isinstance(batch_size, int) else tuple(batch_size)
             self.init_cache((*batch, max_length, self.in_features))
-
-
-__all__ = ["MultiHeadAttention"]

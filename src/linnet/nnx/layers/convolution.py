@@ -288,6 +288,3 @@ class ConvTranspose(Layer):
             preferred_element_type=self.preferred_element_type,
             promote_dtype=spread(self.promote_dtype),
         )
-
-
-__all__ = ["Conv", "ConvTranspose"]

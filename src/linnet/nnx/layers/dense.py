@@ -358,6 +358,3 @@ class Einsum(Layer):
             einsum=None if hook is jnp.einsum else hook,
             promote_dtype=spread(self.promote_dtype),
         )
-
-
-__all__ = ["Einsum", "Linear", "LinearGeneral", "default_bias_init"]

@@ -146,6 +146,3 @@ def dot_product_attention(
     )
     module.sow(Intermediate, "attention_weights", softmax)
     return outputs
-
-
-__all__ = ["dot_product_attention", "dot_product_attention_weights"]

@@ -4,7 +4,9 @@ from typing import Any, TypeVar
 
 from linnet.base.typing import Dtype
 from linnet.ops import dtypes
-from linnet.ops.dtypes import canonicalize_dtype
+from linnet.ops.dtypes import (
+    canonicalize_dtype as canonicalize_dtype,
+)
 
 T = TypeVar("T", bound="tuple[Any, ...] | list[Any]")
 
@@ -25,6 +27,3 @@ def promote_dtype(args: T, /, *, dtype: Dtype | None = None, inexact: bool = Tru
     (Array(1., dtype=float32), None)
     """
     return type(args)(dtypes.promote_dtype(*args, dtype=dtype, inexact=inexact))
-
-
-__all__ = ["canonicalize_dtype", "promote_dtype"]

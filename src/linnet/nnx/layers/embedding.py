@@ -96,6 +96,3 @@ class Embed(Layer):
             out_sharding=out_sharding,
             promote_dtype=spread(self.promote_dtype),
         )
-
-
-__all__ = ["Embed"]

@@ -204,6 +204,3 @@ class InstanceNorm(Layer):
             feature_axes=features,
             **statistics_settings(self),
         )
-
-
-__all__ = ["GroupNorm", "InstanceNorm"]

@@ -134,18 +134,3 @@ def decided(flag: str, layer: Any, *choices: bool | None) -> bool:
         if choice is not None:
             return choice
     raise errors.UndecidedModeError(type(layer).__name__, flag)
-
-
-__all__ = [
-    "NO_METADATA",
-    "Layer",
-    "decided",
-    "default_embed_init",
-    "default_kernel_init",
-    "draw",
-    "draw_flat",
-    "param",
-    "params_of",
-    "spread",
-    "value_of",
-]

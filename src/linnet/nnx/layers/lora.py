@@ -185,6 +185,3 @@ class LoRALinear(Linear):
             dtype=self.lora.dtype,
             promote_dtype=spread(self.lora.promote_dtype),
         )
-
-
-__all__ = ["LoRA", "LoRALinear", "LoRAParam"]

@@ -388,14 +388,3 @@ class RMSNorm(Layer):
 def without_bias(hook: Promote) -> Promote:
     """Make of a hook that promotes inputs and factors one that is given an absent bias too."""
     return lambda x, scale, bias, **how: (*hook(x, scale, **how), bias)
-
-
-__all__ = [
-    "SCALE_AND_BIAS",
-    "BatchNorm",
-    "LayerNorm",
-    "Promote",
-    "RMSNorm",
-    "factors",
-    "statistics_settings",
-]

@@ -115,6 +115,3 @@ class Dropout(Layer):
         """
         if deterministic is not None:
             self.deterministic = deterministic
-
-
-__all__ = ["Dropout"]

@@ -30,30 +30,3 @@ scan = functools.partial(nnx.scan, graph=True, graph_updates=True)
 split_rngs = functools.partial(nnx.split_rngs, graph=True, graph_updates=True)
 value_and_grad = functools.partial(nnx.value_and_grad, graph=True, graph_updates=True)
 vmap = functools.partial(nnx.vmap, graph=True, graph_updates=True)
-
-__all__ = [
-    "backup_keys",
-    "cached_partial",
-    "clone",
-    "eval_shape",
-    "flatten",
-    "fork_rngs",
-    "get_abstract_model",
-    "grad",
-    "graphdef",
-    "iter_children",
-    "iter_graph",
-    "iter_modules",
-    "jit",
-    "recursive_map",
-    "remat",
-    "reseed",
-    "scan",
-    "split",
-    "split_rngs",
-    "state",
-    "value_and_grad",
-    "view",
-    "view_info",
-    "vmap",
-]

@@ -1,5 +1,8 @@
 """The names of ``flax.nnx.helpers``: containers of modules, and a training state."""
 
-from linnet.nnx import Dict, List, Sequential, TrainState
-
-__all__ = ["Dict", "List", "Sequential", "TrainState"]
+from linnet.nnx import (
+    Dict as Dict,
+    List as List,
+    Sequential as Sequential,
+    TrainState as TrainState,
+)

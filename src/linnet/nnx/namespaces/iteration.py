@@ -1,5 +1,8 @@
 """The names of ``flax.nnx.transforms.iteration``."""
 
-from linnet.nnx import Carry, StateAxes, scan, vmap
-
-__all__ = ["Carry", "StateAxes", "scan", "vmap"]
+from linnet.nnx import (
+    Carry as Carry,
+    StateAxes as StateAxes,
+    scan as scan,
+    vmap as vmap,
+)

@@ -1,21 +1,11 @@
 """The names of ``flax.nnx.module``: modules, and what goes over all of one."""
 
 from linnet.nnx import (
-    Module,
-    capture,
-    iter_children,
-    iter_modules,
-    view,
-    view_info,
-    with_attributes,
+    Module as Module,
+    capture as capture,
+    iter_children as iter_children,
+    iter_modules as iter_modules,
+    view as view,
+    view_info as view_info,
+    with_attributes as with_attributes,
 )
-
-__all__ = [
-    "Module",
-    "capture",
-    "iter_children",
-    "iter_modules",
-    "view",
-    "view_info",
-    "with_attributes",
-]

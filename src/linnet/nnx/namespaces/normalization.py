@@ -1,5 +1,9 @@
 """The names of ``flax.nnx.nn.normalization``."""
 
-from linnet.nnx import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-
-__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
+from linnet.nnx import (
+    BatchNorm as BatchNorm,
+    GroupNorm as GroupNorm,
+    InstanceNorm as InstanceNorm,
+    LayerNorm as LayerNorm,
+    RMSNorm as RMSNorm,
+)

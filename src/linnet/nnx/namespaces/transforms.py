@@ -1,5 +1,5 @@
 """The names of ``flax.nnx.transforms.transforms``."""
 
-from linnet.nnx import eval_shape
-
-__all__ = ["eval_shape"]
+from linnet.nnx import (
+    eval_shape as eval_shape,
+)

@@ -59,6 +59,3 @@ class EMA(Pytree):
         made = clone(model)
         update(made, as_pure(self.params))
         return made
-
-
-__all__ = ["EMA"]

@@ -250,14 +250,3 @@ class MultiMetric(Metric):
     def compute(self) -> dict[str, Any]:
         """Return the value of every metric, by name."""
         return {name: getattr(self, name).compute() for name in self._metric_names}
-
-
-__all__ = [
-    "Accuracy",
-    "Average",
-    "Metric",
-    "MetricState",
-    "MultiMetric",
-    "Statistics",
-    "Welford",
-]

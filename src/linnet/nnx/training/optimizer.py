@@ -179,13 +179,3 @@ class ModelAndOptimizer(Optimizer[M]):
     def update(self, grads: Any, /, **kwargs: Any) -> Any:  # type: ignore[override]
         """Update the model and the optimizer's state; see :meth:`Optimizer.update`."""
         return super().update(self.model, grads, **kwargs)
-
-
-__all__ = [
-    "ModelAndOptimizer",
-    "OptArray",
-    "OptState",
-    "OptVariable",
-    "Optimizer",
-    "to_opt_state",
-]

@@ -117,17 +117,3 @@ def put_objects(tree: Any, objects: Any) -> Any:
 def home_of(path: tuple[Any, ...]) -> Home:
     """Return the home of a root by its path in ``(args, kwargs)``: the argument comes first."""
     return Home(path[1:])
-
-
-__all__ = [
-    "RESULT",
-    "Home",
-    "InKeywords",
-    "Stand",
-    "Within",
-    "home_of",
-    "is_object",
-    "is_stand",
-    "put_objects",
-    "take_objects",
-]

@@ -287,5 +287,3 @@ def remat(
 
 
 _REMAT = Plan((Group(Everything()),), "nnx.remat")
-
-__all__ = ["DiffState", "grad", "remat", "value_and_grad"]

@@ -276,6 +276,3 @@ def abstract_result(
         values[number] = value
     roots, _ = unflatten(outcome.graphdef or structure.graphdef, values)
     return put_objects(result, roots) if outcome.returns_objects else result
-
-
-__all__ = ["ObjectStore", "ObjectStructure", "abstract_result", "places_of"]

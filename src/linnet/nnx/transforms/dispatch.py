@@ -434,6 +434,3 @@ def with_static(fun: Callable[..., Any], static: dict[int, Any]) -> Callable[...
         return fun(*full, **kwargs)
 
     return bound
-
-
-__all__ = ["Compiled", "JitWrapped", "Lowered", "Traced", "with_static"]

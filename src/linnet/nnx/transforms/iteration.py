@@ -377,6 +377,3 @@ def _scan(
         _, constants = looping.run_once(loop)
     changes, (carry, ys) = looping.scan(loop, constants, **options)
     return store.publish(changes, outputs.join(carry, ys))
-
-
-__all__ = ["Carry", "scan", "vmap"]

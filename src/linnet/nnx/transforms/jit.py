@@ -180,6 +180,3 @@ def cached_partial(
     """
     del graph, graph_updates
     return functools.partial(f, *cached_args)
-
-
-__all__ = ["cached_partial", "jit", "jit_partial", "unbound"]

@@ -30,13 +30,13 @@ class _Setting:
         return getattr(config, cls._flag)
 
 
-class set_graph_mode(_Setting):  # noqa: N801 - Flax's name
+class set_graph_mode(_Setting):
     """Set whether models are graphs, as a statement or in a ``with`` block."""
 
     _flag = "nnx_graph_mode"
 
 
-class set_graph_updates(_Setting):  # noqa: N801 - Flax's name
+class set_graph_updates(_Setting):
     """Set whether changes of structure come out of transformations."""
 
     _flag = "nnx_graph_updates"
@@ -47,6 +47,3 @@ def hands_structure_out(graph: bool | None, graph_updates: bool | None) -> bool:
     graph = config.nnx_graph_mode if graph is None else graph
     updates = config.nnx_graph_updates if graph_updates is None else graph_updates
     return bool(graph and updates)
-
-
-__all__ = ["hands_structure_out", "set_graph_mode", "set_graph_updates"]

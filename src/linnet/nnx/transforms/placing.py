@@ -97,6 +97,3 @@ def filters_of(placement: Any) -> list[tuple[Predicate, Any]]:
 def is_by_filter(value: Any) -> bool:
     """Tell whether a placement is one by filters."""
     return isinstance(value, _ByFilter)
-
-
-__all__ = ["StateAxes", "StateSharding", "filters_of", "is_by_filter"]

@@ -166,6 +166,3 @@ def _refilled(present: Any, made: Any) -> Any:
     present.clear()
     present.extend(made) if isinstance(made, list) else present.update(made)
     return present
-
-
-__all__ = ["Outcome", "Settler", "publish"]

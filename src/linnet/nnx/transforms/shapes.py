@@ -46,6 +46,3 @@ def eval_shape(
 
 def _as_structs(groups: Any) -> Any:
     return jax.tree.map(lambda aval: jax.ShapeDtypeStruct(aval.shape, aval.dtype), groups)
-
-
-__all__ = ["eval_shape"]
