@@ -7,8 +7,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.models import NAMES
 from benchmarks.models.transformer import Sizes
-from benchmarks.nnx import __main__ as nnx_main
-from benchmarks.nnx import works
+from benchmarks.nnx import __main__ as nnx_main, works
 from benchmarks.nnx.chains import CONTENDERS
 from benchmarks.rows import Row, Target, verdicts
 from benchmarks.setting import DisagreementError, Setting, compare, compare_outputs

@@ -10,14 +10,16 @@ import linnet.linen as nn
 from agreement import draw
 from layers import assert_same_layer, both
 from linnet.linen import (
-    activation,
-    attention,
-    combinators,
     dtypes,
     initializers,
     linear,
-    normalization,
     pooling,
+)
+from linnet.linen.layers import (
+    activation,
+    attention,
+    combinators,
+    normalization,
     stochastic,
 )
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.twins import FLAX, LINNET, Raised, compare, outcome
 
 ENOUGH = 200  # distinct trees without a mistake in them

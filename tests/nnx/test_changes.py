@@ -7,12 +7,13 @@ with a call of a fresh copy outside of any cache, a structure with the structure
 
 import jax.numpy as jnp
 import numpy as np
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from linnet import nnx
-from linnet.nnx.graph import walk
+from linnet.nnx.graph.flatten import (
+    walk,
+)
 from nnx_programs import Layer
 
 X = jnp.ones((1, 2))

@@ -10,7 +10,9 @@ import pytest
 
 from linnet import nnx
 from linnet.base import errors
-from linnet.nnx.layout import layout_of
+from linnet.nnx.graph.layout import (
+    layout_of,
+)
 from nnx_programs import kinds, layer, model, values
 from nnx_twins import assert_same
 

@@ -6,7 +6,9 @@ import pytest
 
 from linnet import nnx
 from linnet.base import errors
-from linnet.nnx.rng_changes import backup_keys
+from linnet.nnx.random.splitting import (
+    backup_keys,
+)
 from nnx_twins import assert_same
 
 

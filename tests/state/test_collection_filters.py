@@ -2,8 +2,7 @@
 
 import flax.core.scope as flax_scope
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from linnet.base import errors
 from linnet.state import collection_filters as filters

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from linnet.base.errors import PartitioningUnspecifiedError
 from linnet.state import partitioning as ours
@@ -106,7 +105,7 @@ def test_as_flax(program, mesh):
     for library in (ours, reference):
         try:
             outcomes.append(repr(program(library, mesh)))
-        except Exception as error:  # noqa: BLE001 - which class it is, is the result
+        except Exception as error:
             outcomes.append(type(error))
     assert outcomes[0] == outcomes[1]
 

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as flax_linen
-from flax import nnx as flax_nnx
+from flax import linen as flax_linen, nnx as flax_nnx
 from flax.configurations import config as flax_config
 
 from linnet.base.config import config

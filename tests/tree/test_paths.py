@@ -7,8 +7,7 @@ import jax
 import pytest
 from flax.core import FrozenDict as ReferenceFrozenDict
 from flax.nnx import traversals
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from linnet.tree import paths as ours
 from linnet.tree.frozen_dict import FrozenDict

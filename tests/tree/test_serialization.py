@@ -13,8 +13,7 @@ import msgpack
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import linnet.linen as nn
@@ -23,8 +22,7 @@ from linnet.base.errors import (
     StateDictMismatchError,
     UnserializableTypeError,
 )
-from linnet.tree import serialization as ours
-from linnet.tree import struct
+from linnet.tree import serialization as ours, struct
 from linnet.tree.frozen_dict import FrozenDict
 
 DTYPES = [

@@ -16,8 +16,7 @@ import pytest
 import linnet.linen as nn
 from linnet.base.errors import LinnetWarning, SerializationError, StateDictMismatchError
 from linnet.state.partitioning import Partitioned
-from linnet.tree import serialization as ours
-from linnet.tree import struct
+from linnet.tree import serialization as ours, struct
 from linnet.tree.frozen_dict import FrozenDict
 from linnet.tree.paths import empty_node
 

@@ -4,8 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from linnet.base import errors
-from linnet.nnx.states import Path, from_flat_state, items_of, raw
-from linnet.nnx.variables import Variable
+from linnet.nnx.graph.states import (
+    Path,
+    from_flat_state,
+    items_of,
+    raw,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
 
 
 def to_pure_dict(state: Any, extract_fn: Callable[[Any], Any] | None = None) -> dict[Any, Any]:

@@ -11,15 +11,34 @@ from typing import Any
 
 from linnet.display.flops import count_flops, count_vjp_flops
 from linnet.display.table import Row, arguments, render
-from linnet.nnx.calls import watchers
-from linnet.nnx.functional import clone, merge, split
-from linnet.nnx.graph import iter_graph
-from linnet.nnx.layout import layout_of
-from linnet.nnx.pytree import Pytree
-from linnet.nnx.rngs import Rngs, RngStream
+from linnet.nnx.graph.flatten import (
+    iter_graph,
+)
+from linnet.nnx.graph.layout import (
+    layout_of,
+)
+from linnet.nnx.graph.split import (
+    clone,
+    merge,
+    split,
+)
+from linnet.nnx.objects.call_hooks import (
+    watchers,
+)
+from linnet.nnx.objects.pytree import (
+    Pytree,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+    RngStream,
+)
 from linnet.nnx.text import family
-from linnet.nnx.transforms.shapes import eval_shape
-from linnet.nnx.variables import Variable
+from linnet.nnx.transforms.eval_shape import (
+    eval_shape,
+)
 from linnet.tree.leaves import abstract, is_array, take_leaves
 
 

@@ -13,8 +13,12 @@ import numpy as np
 
 from linnet.base.jaxcompat import trace_of
 from linnet.display.outline import shape_text
-from linnet.nnx.pytree import Pytree
-from linnet.nnx.variables import Variable
+from linnet.nnx.objects.pytree import (
+    Pytree,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
 from linnet.tree.measure import TreeSize, size_of
 
 _INDENT = "  "
@@ -22,7 +26,10 @@ _INDENT = "  "
 
 def text_of(value: Any) -> str:
     """Write a model, variable or state for people to read."""
-    from linnet.nnx.states import FlatState, State
+    from linnet.nnx.graph.states import (
+        FlatState,
+        State,
+    )
 
     values = not isinstance(value, Pytree)
     if isinstance(value, State | FlatState | Pytree | Variable):
@@ -31,7 +38,10 @@ def text_of(value: Any) -> str:
 
 
 def _written(value: Any, indent: str, seen: set[int], values: bool) -> str:
-    from linnet.nnx.states import FlatState, State
+    from linnet.nnx.graph.states import (
+        FlatState,
+        State,
+    )
 
     if isinstance(value, Variable):
         return _variable(value, indent, seen, values)
@@ -103,7 +113,10 @@ def _object(obj: Pytree, indent: str, seen: set[int], values: bool) -> str:
     if id(obj) in seen:
         return f"{name}(...)"
     seen.add(id(obj))
-    from linnet.nnx.containers import Dict, List
+    from linnet.nnx.objects.containers import (
+        Dict,
+        List,
+    )
 
     inner = indent + _INDENT
     if isinstance(obj, List):
@@ -131,7 +144,9 @@ def sizes_text(obj: Pytree) -> str:
 
 def sizes_by_type(obj: Any) -> dict[str, TreeSize]:
     """Return the size of what an object holds, by the name of the type of variable."""
-    from linnet.nnx.graph import iter_graph
+    from linnet.nnx.graph.flatten import (
+        iter_graph,
+    )
 
     found: dict[str, TreeSize] = {}
     for _, value in iter_graph(obj):
@@ -151,7 +166,11 @@ def family(kind: Any) -> str:
 
 def text_of_graphdef(graphdef: Any) -> str:
     """Write a structure: each part a line, indented by depth."""
-    from linnet.nnx.definitions import ArrayDef, Reference, VariableDef
+    from linnet.nnx.graph.definitions import (
+        ArrayDef,
+        Reference,
+        VariableDef,
+    )
 
     lines: list[str] = []
 

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
-from flax import linen as nn
-from flax import nnx
+from flax import linen as nn, nnx
 from numpyro.contrib.module import flax_module, nnx_module, random_flax_module
 from numpyro.infer import SVI, Trace_ELBO, autoguide
 from recording import record

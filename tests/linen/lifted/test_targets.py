@@ -5,8 +5,18 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.linen.lifted.probes import EACH, RNGS, SHARED, X, block, everything, leaf, shown, user
-from tests.linen.lifted.probes import twice as called_twice
+from tests.linen.lifted.probes import (
+    EACH,
+    RNGS,
+    SHARED,
+    X,
+    block,
+    everything,
+    leaf,
+    shown,
+    twice as called_twice,
+    user,
+)
 from tests.twins import assert_same
 
 import linnet.linen as nn

@@ -8,7 +8,7 @@ from linnet.as_flax.modules import (
 from linnet.lift.axes import (
     broadcast as broadcast,
 )
-from linnet.linen.scope import (
+from linnet.linen.modules.scope import (
     Scope as Scope,
 )
 from linnet.state.collection_filters import (

@@ -15,10 +15,10 @@ from linnet.base.typing import (
     RNGSequences as RNGSequences,
     VariableDict as VariableDict,
 )
-from linnet.linen.scope import (
+from linnet.linen.modules.scope import (
     Scope as Scope,
 )
-from linnet.linen.variable import (
+from linnet.linen.modules.variable import (
     Variable as Variable,
 )
 from linnet.state.collection_filters import (

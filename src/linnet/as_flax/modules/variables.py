@@ -1,5 +1,5 @@
 """The names of ``flax.core.variables``."""
 
-from linnet.linen.variable import (
+from linnet.linen.modules.variable import (
     Variable as Variable,
 )

@@ -6,9 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype
-from linnet.nnx.kinds import Param
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, param, spread
+from linnet.nnx.objects.kinds import (
+    Param,
+)
 from linnet.ops.activation import (
     celu as celu,
     elu as elu,

@@ -14,7 +14,6 @@ from linnet.base.typing import (
     PaddingLike,
     PrecisionLike,
 )
-from linnet.nnx.kinds import Param
 from linnet.nnx.layers.dense import default_bias_init
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
@@ -27,7 +26,12 @@ from linnet.nnx.layers.layer import (
     spread,
     value_of,
 )
-from linnet.nnx.rngs import Rngs
+from linnet.nnx.objects.kinds import (
+    Param,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+)
 from linnet.ops import convolution
 from linnet.ops.axes import as_tuple, per_axis
 from linnet.ops.transposed_convolution import conv_transpose

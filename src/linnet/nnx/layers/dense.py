@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jax.lax import dot_general as default_dot_general
 
 from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike
-from linnet.nnx.kinds import Param
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
@@ -24,7 +23,12 @@ from linnet.nnx.layers.layer import (
     spread,
     value_of,
 )
-from linnet.nnx.rngs import Rngs
+from linnet.nnx.objects.kinds import (
+    Param,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+)
 from linnet.ops import linear
 from linnet.ops.axes import as_tuple
 from linnet.ops.initializers import zeros

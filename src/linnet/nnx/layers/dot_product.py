@@ -4,10 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from linnet.base.typing import Array, Dtype, PrecisionLike, PRNGKey
-from linnet.nnx.kinds import Intermediate
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import spread
-from linnet.nnx.module import Module
+from linnet.nnx.objects.kinds import (
+    Intermediate,
+)
+from linnet.nnx.objects.module import (
+    Module,
+)
 from linnet.ops import attention
 
 Promote = Callable[..., Any]

@@ -6,7 +6,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype, Initializer
-from linnet.nnx.kinds import Param
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
@@ -17,7 +16,12 @@ from linnet.nnx.layers.layer import (
     params_of,
     spread,
 )
-from linnet.nnx.rngs import Rngs
+from linnet.nnx.objects.kinds import (
+    Param,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+)
 from linnet.ops import embedding
 
 Promote = Callable[..., Any]

@@ -6,7 +6,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Axes, Dtype, Initializer
-from linnet.nnx.kinds import Param
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, value_of
 from linnet.nnx.layers.normalization import (
@@ -15,7 +14,12 @@ from linnet.nnx.layers.normalization import (
     factors,
     statistics_settings,
 )
-from linnet.nnx.rngs import Rngs
+from linnet.nnx.objects.kinds import (
+    Param,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+)
 from linnet.ops import normalization
 from linnet.ops.initializers import ones, zeros
 

@@ -6,12 +6,18 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype, Initializer
-from linnet.nnx.kinds import Param
 from linnet.nnx.layers.dense import Linear, default_bias_init
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, draw, params_of, spread
-from linnet.nnx.rngs import Rngs
-from linnet.nnx.variables import Variable
+from linnet.nnx.objects.kinds import (
+    Param,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+)
 from linnet.ops.initializers import he_uniform
 from linnet.ops.linear import low_rank
 

@@ -11,7 +11,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Axes, Dtype, Initializer
-from linnet.nnx.kinds import BatchStat, Param
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
@@ -23,7 +22,13 @@ from linnet.nnx.layers.layer import (
     spread,
     value_of,
 )
-from linnet.nnx.rngs import Rngs
+from linnet.nnx.objects.kinds import (
+    BatchStat,
+    Param,
+)
+from linnet.nnx.random.streams import (
+    Rngs,
+)
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.initializers import ones, zeros

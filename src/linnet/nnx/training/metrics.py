@@ -10,9 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from linnet.base.errors import listing
-from linnet.nnx.functional import split
-from linnet.nnx.pytree import Pytree
-from linnet.nnx.variables import Variable
+from linnet.nnx.graph.split import (
+    split,
+)
+from linnet.nnx.objects.pytree import (
+    Pytree,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
 from linnet.state.filters import Filter
 from linnet.tree import struct
 

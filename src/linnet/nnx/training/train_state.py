@@ -5,7 +5,9 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from linnet.nnx.functional import CallProxy
+from linnet.nnx.graph.split import (
+    CallProxy,
+)
 from linnet.tree import struct
 
 

@@ -10,10 +10,18 @@ from typing import Any
 
 import jax
 
-from linnet.nnx.definitions import Path
-from linnet.nnx.graph import key_of
-from linnet.nnx.pytree import Pytree
-from linnet.nnx.variables import Variable
+from linnet.nnx.graph.definitions import (
+    Path,
+)
+from linnet.nnx.graph.flatten import (
+    key_of,
+)
+from linnet.nnx.objects.pytree import (
+    Pytree,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
 from linnet.state.filters import Predicate
 
 

@@ -4,7 +4,7 @@ A call takes the values out of the objects among its arguments, hands them to a 
 flat lists, each in the place of its object, and sets what the function changed. What is compiled is
 remembered under the structure of the objects, so a call pays for what its arguments are now, not
 for finding out what they are: the layout of a model is remembered until the model changes
-(``nnx/layout.py``), the compiled function under the layout's structure, and the variables to set
+(``nnx/graph/layout.py``), the compiled function under the layout's structure, and the variables to set
 under the outcome of its trace. A call in the steady state gathers values, calls, and sets values.
 
 Values of variables that the function did not change do not come out of it, so XLA copies nothing;
@@ -20,7 +20,13 @@ import numpy as np
 
 from linnet.base.jaxcompat import current_trace
 from linnet.lift.engine import Changes, Group, Plan, Pure
-from linnet.nnx.layout import Layout, joint_layout
+from linnet.nnx.graph.layout import (
+    Layout,
+    joint_layout,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
 from linnet.nnx.transforms.arguments import (
     Home,
     Stand,
@@ -29,10 +35,18 @@ from linnet.nnx.transforms.arguments import (
     put_objects,
     take_objects,
 )
-from linnet.nnx.transforms.crossing import ObjectStructure, places_of
-from linnet.nnx.transforms.placing import StateSharding, filters_of
-from linnet.nnx.transforms.publishing import Outcome, publish
-from linnet.nnx.variables import Variable
+from linnet.nnx.transforms.axes import (
+    StateSharding,
+    filters_of,
+)
+from linnet.nnx.transforms.publish import (
+    Outcome,
+    publish,
+)
+from linnet.nnx.transforms.store import (
+    ObjectStructure,
+    places_of,
+)
 
 _MISSING: Any = object()
 _set_raw = Variable.__dict__["_value"].__set__
@@ -266,7 +280,9 @@ class JitWrapped:
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
-        from linnet.nnx.transforms.shapes import eval_shape
+        from linnet.nnx.transforms.eval_shape import (
+            eval_shape,
+        )
 
         static = {n: arg for n, arg in enumerate(args) if n in self._static}
         fun = with_static(self._fun, static)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from linnet.base import errors
-from linnet.nnx.pytree import Pytree
+from linnet.nnx.objects.pytree import (
+    Pytree,
+)
 from linnet.nnx.transforms.arguments import is_object
 from linnet.nnx.transforms.dispatch import JitWrapped
 

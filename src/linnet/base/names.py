@@ -1,0 +1,134 @@
+"""Modules and names that stand elsewhere than programs look for them.
+
+Programs know modules by the names that Flax gives them; here their parts live in rooms of their
+own. A *table* says, for the modules of one package, where the parts are. An entry is text:
+
+* ``"linnet.ops.dtypes"``: the module is that one.
+* lines ``"linnet.nnx: Param Variable"``: the module gathers these names from there. ``new=old``
+  gives a name another one; ``linnet.base: errors`` may name a module, too.
+
+Nothing is imported before it is asked for. :func:`publish` makes the modules of a table importable,
+:func:`on_demand` makes the names of one text attributes of a module.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from linnet.base.errors import near, no_such_name
+
+Sources: TypeAlias = dict[str, tuple[str, str]]
+"""For each name the module that has it, and its name there."""
+
+
+def read(text: str) -> Sources:
+    """Read the lines of an entry.
+
+    >>> read("linnet.base.typing: Key PathParts=Path")
+    {'Key': ('linnet.base.typing', 'Key'), 'PathParts': ('linnet.base.typing', 'Path')}
+    """
+    found: Sources = {}
+    home = ""
+    for word in text.split():
+        if word.endswith(":"):
+            home = word[:-1]
+        else:
+            name, _, old = word.partition("=")
+            found[name] = home, old or name
+    return found
+
+
+def fetch(home: str, name: str) -> Any:
+    """Return a name of a module, which may be a module inside it."""
+    module = importlib.import_module(home)
+    return getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{home}.{name}")
+
+
+class Gathered(ModuleType):
+    """A module that fetches its names from others when they are asked for."""
+
+    def __init__(self, name: str, sources: Sources) -> None:
+        super().__init__(name, f"Names gathered from: {', '.join(sorted({h for h, _ in sources.values()}))}.")
+        self._sources = sources
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._sources:
+            raise AttributeError(
+                f"module {self.__name__!r} has no attribute {name!r}.{near(name, self._sources)}"
+            )
+        found = vars(self)[name] = fetch(*self._sources[name])
+        return found
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__(), *self._sources})
+
+
+class TableFinder(MetaPathFinder, Loader):
+    """Finds the modules of a table below a package."""
+
+    def __init__(self, package: str, table: Mapping[str, str]) -> None:
+        self.table = {f"{package}.{name}": entry for name, entry in table.items()}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a spec for a module of the table, ``None`` for every other one."""
+        if fullname not in self.table:
+            return None
+        inside = any(name.startswith(f"{fullname}.") for name in self.table)
+        return ModuleSpec(fullname, self, is_package=inside)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module that an entry names, or one that gathers."""
+        entry = self.table[spec.name]
+        if ":" in entry:
+            return Gathered(spec.name, read(entry))
+        module = importlib.import_module(entry)
+        self._own = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run nothing. Give a module that lives elsewhere its own spec back."""
+        if not isinstance(module, Gathered):
+            module.__spec__ = self._own
+
+
+def publish(package: str, table: Mapping[str, str]) -> None:
+    """Make the modules of a table importable below a package, after the package's own files."""
+    sys.meta_path.append(TableFinder(package, table))
+
+
+def on_demand(
+    namespace: dict[str, Any], text: str, modules: Mapping[str, str], coming: Iterable[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a module some of whose names are fetched late.
+
+    Args:
+        namespace: the ``globals()`` of the module.
+        text: where the names are, as in a table.
+        modules: the table of the modules below it, which are attributes, too.
+        coming: names that Flax has and Linnet has not yet.
+    """
+    package: str = namespace["__name__"]
+    sources = read(text)
+    inner = {name for name in modules if "." not in name}
+
+    def find(name: str) -> Any:
+        if name in sources:
+            found = fetch(*sources[name])
+        elif name in inner:
+            entry = modules[name]
+            found = importlib.import_module(f"{package}.{name}" if ":" in entry else entry)
+        else:
+            raise AttributeError(no_such_name(package, name, names(), coming))
+        namespace[name] = found
+        return found
+
+    def names() -> list[str]:
+        return sorted({*namespace, *sources, *inner})
+
+    return find, names

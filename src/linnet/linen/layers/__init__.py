@@ -1,0 +1,1 @@
+"""The layers of Linen, one file for each family."""

@@ -1,0 +1,127 @@
+"""What is computed once for a module class, when Python makes it.
+
+A class that derives from ``Module`` is turned into a dataclass, its methods are wrapped, and the
+facts that calls will ask for are gathered: which fields it has, which of them may hold modules,
+whether it overrides ``setup``. Nothing of this is looked at again while a model runs.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from linnet.base import errors
+from linnet.linen.modules.methods import (
+    is_wrapped,
+    wrap_method,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """What calls ask of a module class.
+
+    Attributes:
+        fields: the names of all fields.
+        init_fields: those that the constructor takes, without ``parent`` and ``name``.
+        adoptable: those whose value may hold modules.
+        has_setup: whether the class has a ``setup`` of its own.
+    """
+
+    fields: frozenset[str]
+    init_fields: tuple[str, ...]
+    adoptable: tuple[str, ...]
+    has_setup: bool
+
+
+_RESERVED = ("parent", "name")
+
+# of Python's own methods those that compute; the others run when a module has no place yet
+_COMPUTING = frozenset(
+    {"__call__", "__getitem__", "__len__", "__iter__", "__contains__"}
+    | {"__add__", "__mul__", "__matmul__", "__rshift__", "__or__"}
+)
+
+
+def prepare_class(cls: type, *, kw_only: bool) -> None:
+    """Turn a subclass of ``Module`` into a dataclass with wrapped methods and gathered facts.
+
+    Raises:
+        ReservedModuleAttributeError: it declares a field ``parent``.
+    """
+    _check_annotations(cls)
+    own_hash = "__hash__" in vars(cls)
+    if "__eq__" not in vars(cls):
+        setattr(cls, "__eq__", _equal)
+    dataclasses.dataclass(repr=False, eq=True, kw_only=kw_only)(cls)
+    if not own_hash:
+        # dataclasses unset it when they add __eq__
+        cls.__hash__ = _inherited(cls, "__hash__")
+    _put_last(cls)
+    all_fields = dataclasses.fields(cls)
+    init_fields = tuple(f.name for f in all_fields if f.init and f.name not in _RESERVED)
+    _wrap_attributes(cls, frozenset(f.name for f in all_fields))
+    cls._facts = ClassFacts(
+        fields=frozenset(f.name for f in all_fields),
+        init_fields=init_fields,
+        adoptable=init_fields,
+        has_setup=not getattr(cls.setup, "_is_default", False),
+    )
+
+
+def _equal(self: Any, other: Any) -> Any:
+    """Tell whether two modules are described alike and, if bound, stand at the same place."""
+    if type(self) is not type(other):
+        return NotImplemented
+    if self.scope is not other.scope:
+        return False
+    names = [field.name for field in dataclasses.fields(self) if field.compare]
+    one, two = (tuple(getattr(module, name) for name in names) for module in (self, other))
+    return one == two
+
+
+def _inherited(cls: type, name: str) -> Any:
+    return next(vars(base)[name] for base in cls.__mro__[1:] if vars(base).get(name) is not None)
+
+
+def _check_annotations(cls: type) -> None:
+    annotations = inspect.get_annotations(cls)
+    if "parent" in annotations:
+        raise errors.ReservedModuleAttributeError({"parent": annotations["parent"]})
+    if "name" in annotations:
+        # a subclass may write `name: str` for the reader; it stays the field that all modules have
+        cls.name = dataclasses.field(default=None, kw_only=True)
+
+
+def _put_last(cls: type) -> None:
+    """List ``parent`` and ``name`` after the fields of the class, where signatures show them."""
+    listed = cls.__dataclass_fields__
+    for name in _RESERVED:
+        listed[name] = listed.pop(name)
+
+
+def _wrap_attributes(cls: type, fields: frozenset[str]) -> None:
+    for name, value in list(vars(cls).items()):
+        if name in fields or (name.startswith("__") and name not in _COMPUTING):
+            continue
+        if isinstance(value, property):
+            setattr(cls, name, _wrap_property(cls.__name__, name, value))
+        elif inspect.isfunction(value) and not (is_wrapped(value) or hasattr(value, "nowrap")):
+            setattr(cls, name, wrap_method(name, value))
+
+
+def _wrap_property(cls_name: str, name: str, prop: property) -> property:
+    """Keep an ``AttributeError`` inside a property from reading as if the property were missing."""
+    if prop.fget is None:
+        return prop
+    fget: Callable[[Any], Any] = prop.fget
+
+    @functools.wraps(fget)
+    def read(self: Any) -> Any:
+        try:
+            return fget(self)
+        except AttributeError as error:
+            raise errors.DescriptorAttributeError(cls_name, name, str(error)) from error
+
+    return property(read, prop.fset, prop.fdel, prop.__doc__)

@@ -1,0 +1,32 @@
+"""Lifted transformations: JAX's transformations, for functions that use Linen modules.
+
+JAX transforms pure functions, and a method of a module is none: it reads and writes variables and
+draws keys. Here each of them is lifted over what a module holds: ``nn.vmap`` says along which axis
+the instances lie in its variables, ``nn.scan`` which of them go from step to step, and so on.
+
+The files, from what is general to what is particular: ``blueprint.py`` takes modules out of their
+place and builds them again; ``crossing.py`` is the store of the engine (``linnet.lift.engine``)
+over a tree of scopes; ``targets.py`` applies a transformation to classes, methods and functions;
+``placement.py`` turns arguments into plans; the others hold the transformations.
+
+To add one: write a frozen dataclass of its options with a ``name``, whose call takes a ``Call``:
+make a plan, take a snapshot of ``call.store()``, run the pure function by a function of
+``linnet.lift``, publish. Then a function with the public signature that hands it to
+``transformed`` (for what is applied) or ``call_function`` (for what is called).
+"""
+
+from linnet.linen.transforms.grad import (
+    grad as grad,
+    value_and_grad as value_and_grad,
+)
+from linnet.linen.transforms.jit import (
+    checkpoint as checkpoint,
+    jit as jit,
+    remat as remat,
+)
+from linnet.linen.transforms.scan import (
+    scan as scan,
+)
+from linnet.linen.transforms.vmap import (
+    vmap as vmap,
+)

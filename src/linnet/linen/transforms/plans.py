@@ -1,0 +1,140 @@
+"""How the arguments of Linen's transformations become a plan."""
+
+import warnings
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from linnet.base import errors
+from linnet.lift.axes import In, Out
+from linnet.lift.engine import Changes, Group, Groups, Plan
+from linnet.lift.vmap import (
+    PureFunction,
+)
+from linnet.linen.transforms.store import (
+    Streams,
+    Variables,
+    streams_in,
+    variables_in,
+)
+from linnet.state.collection_filters import NO_COLLECTIONS, CollectionFilter
+from linnet.state.metadata import add_axis, remove_axis
+
+Axes = Mapping[CollectionFilter, Any]
+
+
+def plan_of(transform: str, variables: CollectionFilter, rngs: CollectionFilter) -> Plan:
+    """Return the plan of a transformation that everything crosses in the same way."""
+    return Plan((Group(streams_in(rngs)), Group(variables_in(variables))), transform)
+
+
+def variable_groups(axes: Axes) -> list[Group]:
+    """Return a group for each filter of collections and its axis."""
+    groups: list[Group] = []
+    for filter_like, where in axes.items():
+        picks = variables_in(filter_like)
+        if isinstance(where, In):
+            groups.append(Group(picks, where.axis, leaves=False))
+        elif isinstance(where, Out):
+            groups.append(Group(picks, where.axis, enters=False))
+        else:
+            groups.append(Group(picks, where))
+    return groups
+
+
+def stream_groups(split: Mapping[CollectionFilter, bool], shared: Any) -> list[Group]:
+    """Return a group for each filter of streams.
+
+    Args:
+        split: whether the streams that a filter names are split; along axis 0 then.
+        shared: the placement of those that are not.
+    """
+    return [Group(streams_in(names), 0 if each else shared) for names, each in split.items()]
+
+
+def split_keys(plan: Plan, groups: Groups, count: int, shared: Any) -> Groups:
+    """Split the keys of those groups of streams that are to be split."""
+    return tuple(
+        [jax.random.split(key, count) for key in group]
+        if isinstance(taker.picks, Streams) and taker.placement is not shared
+        else group
+        for taker, group in zip(plan.groups, groups, strict=True)
+    )
+
+
+def with_box_axes(pure: PureFunction, plan: Plan, params: Mapping[Any, Any]) -> PureFunction:
+    """Tell the boxes of mapped variables that they lose their axis inside, and get it back.
+
+    Args:
+        pure: the function.
+        plan: groups of variables that are mapped have an integer for placement.
+        params: what the transformation says of the axis.
+    """
+
+    def mapped(number: int) -> bool:
+        group = plan.groups[number]
+        return isinstance(group.picks, Variables) and isinstance(group.placement, int)
+
+    def boxed(change: Any, groups: Iterable[Any]) -> Groups:
+        return tuple(
+            change(group, plan.groups[i].placement, params) if mapped(i) else group
+            for i, group in enumerate(groups)
+        )
+
+    def run(groups: Groups, arguments: Any) -> tuple[Changes, Any]:
+        changes, result = pure(boxed(remove_axis, groups), arguments)
+        return Changes(boxed(add_axis, changes.groups), changes.description), result
+
+    return run
+
+
+def with_module(axes: Any, args: tuple[Any, ...]) -> Any:
+    """Return axes of the arguments with one more for the module, which is none inside JAX."""
+    return (None, *axes) if isinstance(axes, tuple | list) else (None, *([axes] * (len(args) - 1)))
+
+
+def ignore_keywords(transform: str, kwargs: Mapping[str, Any]) -> None:
+    """Warn of keyword arguments, which a transformation that maps its arguments has no axis for."""
+    if kwargs:
+        warnings.warn(
+            f"nn.{transform} has no axes for keyword arguments, so {', '.join(kwargs)} is not "
+            "passed on. Pass it by position, with an axis in in_axes (None, or nn.broadcast in a "
+            "scan, for what is not mapped), or make it a field of the module.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+_MISSES = (
+    errors.InvalidRngError,
+    errors.ModifyScopeVariableError,
+    errors.ScopeCollectionNotFound,
+    errors.ScopeParamNotFoundError,
+    errors.ScopeVariableNotFoundError,
+)
+
+
+@contextmanager
+def explained(plan: Plan, advice: str) -> Generator[None, None, None]:
+    """Note on the error of what is missing inside what the transformation carries.
+
+    Args:
+        plan: how state crosses.
+        advice: how to have more carried.
+    """
+    try:
+        yield
+    except _MISSES as error:
+        variables = streams = NO_COLLECTIONS
+        for group in plan.groups:
+            if isinstance(group.picks, Variables):
+                variables |= group.picks.collections
+            elif isinstance(group.picks, Streams):
+                streams |= group.picks.streams
+        if not (variables.complement and streams.complement):
+            error.add_note(
+                errors.left_outside(plan.transform, variables.spelled(), streams.spelled(), advice)
+            )
+        raise

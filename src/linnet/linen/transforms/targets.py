@@ -1,0 +1,209 @@
+"""What a Linen transformation can be applied to: classes, methods, and functions of modules.
+
+A transformation is a frozen object that is called with a :class:`Call`, one call of one function on
+one bound module, and returns what the caller gets. :func:`transformed` makes of it what the user
+asked for:
+
+* of a module class, a subclass whose methods are transformed. Inside, the module is one of the
+  class that was given: there the method is just the method.
+* of a function whose first argument is a module, a function called in the same way. A method, where
+  it is defined, is such a function, and so ``@nn.jit`` can stand above ``def``.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from linnet.base import errors
+from linnet.linen.modules.context import (
+    context,
+)
+from linnet.linen.modules.describe import (
+    describe,
+)
+from linnet.linen.modules.methods import (
+    mark_wrapped,
+)
+from linnet.linen.modules.structure import (
+    ModuleStructure,
+)
+from linnet.linen.transforms.store import (
+    ScopeStore,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function of a module, as it is called inside a transformation.
+
+    Attributes:
+        function: what the user wrote.
+        method: the name of the method that is running, where the function is none itself: modules
+            that it makes are submodules of its module, as in that method. None for a method of a
+            class, which says so itself.
+    """
+
+    function: Callable[..., Any]
+    method: str | None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it; the first argument is the module."""
+        if self.method is None:
+            return self.function(*args, **kwargs)
+        context.module_stack.append(args[0])
+        context.method_stack.append(self.method)
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            context.module_stack.pop()
+            context.method_stack.pop()
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a transformed function.
+
+    Attributes:
+        function: the function.
+        module: the module it is called on.
+        args: its other arguments.
+        kwargs: its keyword arguments.
+        cls: the class that the module has inside; by default its own.
+    """
+
+    function: Function
+    module: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    cls: type | None = None
+
+    def store(self, *, relative: bool = False) -> ScopeStore:
+        """Return the store of this call."""
+        return ScopeStore(self.module, relative=relative, cls=self.cls)
+
+
+class Transformation(Protocol):
+    """A transformation with its options."""
+
+    @property
+    def name(self) -> str:
+        """Its name, without ``nn.``."""
+        ...
+
+    def __call__(self, call: Call) -> Any:
+        """Carry out a call."""
+        ...
+
+
+def transformed(
+    target: Any, transformation: Transformation, methods: Any = None, prefix: str = ""
+) -> Any:
+    """Apply a transformation to a class, a method or a function of modules.
+
+    Args:
+        target: the class or the function.
+        transformation: the transformation, or a function from options to one where ``methods`` is
+            a dictionary.
+        methods: of a class, the methods to transform: names, a name, or a dictionary from names to
+            options; ``__call__`` by default.
+        prefix: what the name of the class begins with; by default the name of the transformation.
+
+    Raises:
+        TransformTargetError: the target is neither.
+    """
+    if inspect.isclass(target) and issubclass(target, ModuleStructure):
+        return _class(target, transformation, methods, prefix or transformation.name.capitalize())
+    if isinstance(target, ModuleStructure):
+        cls = type(target).__name__
+        raise errors.TransformTargetError(target, transformation.name, module_class=cls)
+    if inspect.isclass(target) or not callable(target):
+        raise errors.TransformTargetError(target, transformation.name)
+    return _function(target, transformation)
+
+
+# --- functions and methods -------------------------------------------------------------------
+
+
+def _function(target: Callable[..., Any], transformation: Transformation) -> Callable[..., Any]:
+    @functools.wraps(target)
+    def call(module: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return call_function(target, transformation, module, args, kwargs)
+
+    return call
+
+
+def call_function(
+    target: Callable[..., Any],
+    transformation: Transformation,
+    module: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Call a function of a module under a transformation.
+
+    Raises:
+        LiftedArgumentError: the first argument is no bound module.
+    """
+    if not isinstance(module, ModuleStructure) or module.scope is None:
+        given = (
+            f"a {type(module).__name__} that is not bound"
+            if isinstance(module, ModuleStructure)
+            else describe(module)
+        )
+        name = getattr(target, "__name__", type(target).__name__)
+        raise errors.LiftedArgumentError(transformation.name, name, given)
+    running = context.methods_of(module)
+    function = Function(target, running[-1] if running else "__call__")
+    return transformation(Call(function, module, args, kwargs))
+
+
+# --- classes ---------------------------------------------------------------------------------
+
+
+def _class(cls: Any, transformation: Transformation, methods: Any, prefix: str) -> Any:
+    options = _methods(cls, transformation, methods)
+    body = {name: _method(cls, name, each) for name, each in options.items()}
+    body |= {"__module__": cls.__module__, "__doc__": cls.__doc__}
+    made = type(f"{prefix}{cls.__name__}", (cls,), body)
+    made.__qualname__ = f"{prefix}{cls.__qualname__}"
+    return made
+
+
+def _methods(cls: type, transformation: Any, methods: Any) -> dict[str, Transformation]:
+    if methods is None:
+        chosen: dict[str, Any] = {"__call__": {}}
+    elif isinstance(methods, str):
+        chosen = {methods: {}}
+    elif isinstance(methods, Mapping):
+        chosen = dict(cast("Mapping[str, Any]", methods))
+    else:
+        chosen = {name: {} for name in cast("Sequence[str]", methods)}
+    for name in chosen:
+        if not callable(getattr(cls, name, None)):
+            known = [key for key in dir(cls) if not key.startswith("_")]
+            raise AttributeError(
+                f"nn.{transformation.name} was to transform method {name!r} of {cls.__name__}, "
+                f"which has none.{errors.near(name, known)} Name its methods: "
+                f"`nn.{transformation.name}({cls.__name__}, ..., methods=['encode'])`."
+            )
+    return {
+        name: dataclasses.replace(transformation, **given) if given else transformation
+        for name, given in chosen.items()
+    }
+
+
+def _method(cls: Any, name: str, transformation: Transformation) -> Callable[..., Any]:
+    inner = getattr(cls, name)
+
+    @functools.wraps(inner)
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if self.scope is None:
+            raise errors.UnboundTransformedError(type(self).__name__, name, transformation.name)
+        # a subclass of the transformed class that calls it by super() is not what it was made of
+        cls_inside = cls if type(self).__mro__[1] is cls else None
+        return transformation(Call(Function(inner, None), self, args, kwargs, cls_inside))
+
+    mark_wrapped(method)
+    return method

@@ -1,0 +1,152 @@
+"""``nn.vmap``."""
+
+import dataclasses
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from linnet.lift import (
+    vmap as mapping,
+)
+from linnet.lift.axes import InOutAxis
+from linnet.lift.engine import Plan, Pure
+from linnet.linen.transforms.plans import (
+    explained,
+    ignore_keywords,
+    split_keys,
+    stream_groups,
+    variable_groups,
+    with_box_axes,
+    with_module,
+)
+from linnet.linen.transforms.targets import (
+    Call,
+    transformed,
+)
+from linnet.state.collection_filters import CollectionFilter
+from linnet.tree.frozen_dict import FrozenDict
+
+Target = TypeVar("Target")
+
+
+@dataclasses.dataclass(frozen=True)
+class Vmap:
+    """``jax.vmap``: variables along axes, streams split or shared.
+
+    Attributes are the arguments of :func:`vmap`.
+    """
+
+    variable_axes: Mapping[CollectionFilter, InOutAxis] = FrozenDict()
+    split_rngs: Mapping[CollectionFilter, bool] = FrozenDict()
+    in_axes: Any = 0
+    out_axes: Any = 0
+    axis_size: int | None = None
+    axis_name: str | None = None
+    spmd_axis_name: str | None = None
+    metadata_params: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
+    name: str = "vmap"
+
+    def __call__(self, call: Call) -> Any:
+        """Carry out a call."""
+        groups = [*stream_groups(self.split_rngs, None), *variable_groups(self.variable_axes)]
+        plan = Plan(tuple(groups), f"nn.{self.name}")
+        ignore_keywords(self.name, call.kwargs)
+        store = call.store()
+        taken = store.snapshot(plan, (call.module, *call.args), {})
+        args, _ = taken.arguments
+        in_axes = with_module(self.in_axes, args)
+        size = self._size(plan, taken.groups, args, in_axes)
+        pure = with_box_axes(Pure(call.function, taken.structure, plan), plan, self.metadata_params)
+        advice = "`variable_axes={'batch_stats': 0}`, `split_rngs={'dropout': True}`"
+        with explained(plan, advice), _unshared():
+            changes, result = mapping.vmap(
+                lambda groups, args: pure(groups, (args, {})),
+                plan,
+                split_keys(plan, taken.groups, size, None),
+                args,
+                in_axes=in_axes,
+                out_axes=self.out_axes,
+                axis_size=size,
+                axis_name=self.axis_name,
+                spmd_axis_name=self.spmd_axis_name,
+            )
+        return store.publish(changes, result)
+
+    def _size(self, plan: Plan, groups: Any, args: Any, in_axes: Any) -> int:
+        sizes = mapping.mapped_sizes(in_axes[1:], args[1:], "args")
+        for group, values in zip(plan.groups, groups, strict=True):
+            if isinstance(values, dict):
+                sizes += mapping.mapped_sizes(group.placement, values, "")
+        return mapping.common_size(plan.transform, sizes, "axis_size", self.axis_size)
+
+
+@contextmanager
+def _unshared() -> Generator[None, None, None]:
+    """Note on JAX's error of an unmapped output what it means for a variable."""
+    try:
+        yield
+    except ValueError as error:
+        if "out_axes" in str(error):
+            error.add_note(
+                "A variable, or a result, that all instances share (axis None) has got a value of "
+                "its own in each. Give its collection an axis, `variable_axes={'params': 0}`; or "
+                "make it the same in all: with `split_rngs={'params': False}` if it is drawn, with "
+                "a mean over `axis_name` if it is computed."
+            )
+        raise
+
+
+def vmap(
+    target: Target,
+    variable_axes: Mapping[CollectionFilter, InOutAxis] = FrozenDict(),
+    split_rngs: Mapping[CollectionFilter, bool] = FrozenDict(),
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    axis_size: int | None = None,
+    axis_name: str | None = None,
+    spmd_axis_name: str | None = None,
+    metadata_params: Mapping[Any, Any] = {},
+    methods: Any = None,
+) -> Target:
+    """Run many instances of a module at once, with ``jax.vmap``.
+
+    Args:
+        target: a module class, a method where it is defined, or a function of a module.
+        variable_axes: collections → the axis along which instances lie in their variables; None
+            for variables that all instances share. Collections that are not named do not exist
+            inside.
+        split_rngs: random streams → whether each instance gets keys of its own. Streams that are
+            not named do not exist inside.
+        in_axes: the axes of the arguments, the module left out; None for what is not mapped.
+        out_axes: the axes of the result.
+        axis_size: how many instances there are; by default as many as arguments and variables say.
+        axis_name: the name of the axis, for collectives.
+        spmd_axis_name: the mesh axis that instances are spread over.
+        metadata_params: what the boxes of variables are told of the axis,
+            ``{nn.PARTITION_NAME: "layers"}``.
+        methods: as for :func:`jit`.
+
+    Returns:
+        A class, a method or a function like the target.
+
+    Raises:
+        TransformTargetError: the target is something else.
+        AxisSizeError: arguments and variables do not agree on the number of instances.
+
+    >>> import jax, jax.numpy as jnp, linnet.linen as nn
+    >>> Heads = nn.vmap(nn.Dense, variable_axes={"params": 0}, split_rngs={"params": True})
+    >>> variables = Heads(features=2).init(jax.random.key(0), jnp.ones((5, 1, 3)))
+    >>> jax.tree.map(jnp.shape, variables["params"])
+    {'bias': (5, 2), 'kernel': (5, 3, 2)}
+    """
+    options = Vmap(
+        variable_axes,
+        split_rngs,
+        in_axes,
+        out_axes,
+        axis_size,
+        axis_name,
+        spmd_axis_name,
+        metadata_params,
+    )
+    return transformed(target, options, methods)

@@ -1,0 +1,213 @@
+"""Capturing: collect what a model sows, or would be perturbed by, during one call.
+
+While a function runs under :func:`capture`, every module that it got knows where the values of the
+types asked for go: not to its attributes, but to a state beside it. Nothing stays on the model.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from linnet.nnx.objects.variable import (
+    Variable,
+)
+
+NOT_ASKED_FOR: Any = object()
+"""What :func:`place_for` returns for a type that is captured by nobody, while something is."""
+
+
+class _Capture:
+    """One running capture: which types, and for each module of it the values by name."""
+
+    def __init__(self, types: tuple[Any, ...], outputs: Any) -> None:
+        self.types = types
+        self.outputs = outputs
+        self.places: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+    def place(self, module: Any) -> dict[str, Any] | None:
+        found = self.places.get(id(module))
+        return found[1] if found else None
+
+
+_running: list[_Capture] = []
+
+
+def place_for(module: Any, kind: Any) -> Any:
+    """Return where values of a kind that a module sows go.
+
+    Returns:
+        A dictionary; ``None`` if nothing is captured here, so that they go to the module;
+        ``NOT_ASKED_FOR`` if something is, but not this kind.
+    """
+    for running in reversed(_running):
+        place = running.place(module)
+        if place is not None:
+            return place if kind in running.types else NOT_ASKED_FOR
+    return None
+
+
+def capture(
+    fn: Any, *var_types: Any, init: Any = None, method_outputs: Any = None
+) -> Callable[..., Any]:
+    """Make a function return also what the modules it gets sow during the call.
+
+    Args:
+        fn: a module, a bound method of one, or a function that gets modules as arguments. A
+            variable type instead makes a decorator.
+        *var_types: which types of variables to capture.
+        init: a state of captured values to start from, such as the perturbations at which a
+            gradient is taken.
+        method_outputs: a variable type; the result of every method of every module is captured,
+            too, under the name of the method and as this type.
+
+    Returns:
+        A function that returns ``(result, state)``, or ``(result, state, state, ...)`` with one
+        state for each of several types.
+
+    Example:
+    >>> from linnet import nnx
+    >>> class Double(nnx.Module):
+    ...     def __call__(self, x):
+    ...         self.sow(nnx.Intermediate, "seen", x)
+    ...         return 2 * x
+    >>> result, seen = nnx.capture(Double(), nnx.Intermediate)(3.0)
+    >>> result, nnx.to_pure_dict(seen)
+    (6.0, {'seen': (3.0,)})
+    """
+    if isinstance(fn, type) and issubclass(fn, Variable):
+        types = (fn, *var_types)
+        return lambda fn: capture(fn, *types, init=init, method_outputs=method_outputs)
+    if not var_types and method_outputs is None:
+        raise TypeError(
+            "nnx.capture was not told what to capture. Name the variable types: "
+            "nnx.capture(model, nnx.Intermediate)."
+        )
+
+    @functools.wraps(fn if hasattr(fn, "__name__") else type(fn).__call__)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from linnet.nnx.objects.module import (
+            Module,
+        )
+
+        owner = getattr(fn, "__self__", fn)
+        roots = [owner] if isinstance(owner, Module) else [*args, *kwargs.values()]
+        roots = [root for root in roots if isinstance(root, Module)]
+        if not roots:
+            raise ValueError(
+                f"nnx.capture(fn, ...) captures what modules sow, but fn, {fn!r}, is no module and "
+                "was called without one among its arguments. Pass the module as an argument."
+            )
+        return _run(fn, args, kwargs, roots, var_types, init, method_outputs)
+
+    return wrapper
+
+
+def _run(
+    fn: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    roots: list[Any],
+    types: tuple[Any, ...],
+    init: Any,
+    outputs: Any,
+) -> Any:
+    from linnet.nnx.graph.states import (
+        State,
+        filter_state,
+        from_flat_state,
+    )
+
+    asked = types if outputs is None or outputs in types else (*types, outputs)
+    running = _Capture(asked, outputs)
+    modules = _modules_of(roots)
+    for path, module in modules:
+        running.places[id(module)] = (module, _initial(init, path))
+    _running.append(running)
+    undo = _record_methods([module for _, module in modules], running) if outputs else None
+    try:
+        result = fn(*args, **kwargs)
+    finally:
+        _running.remove(running)
+        if undo is not None:
+            undo()
+    flat = [
+        ((*path, name), variable)
+        for path, module in modules
+        for name, variable in running.places[id(module)][1].items()
+    ]
+    state = from_flat_state(flat) if flat else State({})
+    if len(asked) == 1:
+        return result, state
+    split = filter_state(state, *asked)
+    return (result, *split)
+
+
+def _modules_of(roots: list[Any]) -> list[tuple[Any, Any]]:
+    """List all modules with their paths; those of several roots lie side by side."""
+    from linnet.nnx.objects.module import (
+        iter_modules,
+    )
+
+    found: dict[int, tuple[Any, Any]] = {}
+    for root in roots:
+        for path, module in iter_modules(root):
+            found.setdefault(id(module), (path, module))
+    return list(found.values())
+
+
+def _initial(init: Any, path: tuple[Any, ...]) -> dict[str, Any]:
+    if init is None:
+        return {}
+    level = init
+    for key in path:
+        if key not in level:
+            return {}
+        level = level[key]
+    # a copy: what is captured must not change the state that was passed
+    return {name: v.copy() for name, v in level.items() if isinstance(v, Variable)}
+
+
+def _record_methods(modules: list[Any], running: _Capture) -> Callable[[], None]:
+    """Have the methods of the classes of some modules keep their results, for a while."""
+    replaced: list[tuple[Any, str, Any]] = []
+    for cls in {type(module) for module in modules}:
+        for name, method in _own_methods(cls):
+            replaced.append((cls, name, vars(cls).get(name)))
+            setattr(cls, name, _recorded(name, method, running))
+
+    def undo() -> None:
+        for cls, name, before in replaced:
+            if before is None:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, before)
+
+    return undo
+
+
+def _own_methods(cls: Any) -> list[tuple[str, Any]]:
+    import inspect
+
+    from linnet.nnx.objects.module import (
+        Module,
+    )
+
+    known = set(dir(Module)) - {"__call__"}
+    return [
+        (name, method)
+        for name, method in inspect.getmembers(cls, inspect.isfunction)
+        if name not in known and (not name.startswith("_") or name == "__call__")
+    ]
+
+
+def _recorded(name: str, method: Any, running: _Capture) -> Any:
+    @functools.wraps(method)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        place = running.place(self)
+        if place is not None:
+            before = place[name]._value if name in place else ()
+            place[name] = running.outputs.from_metadata((*before, result), {})
+        return result
+
+    return wrapper

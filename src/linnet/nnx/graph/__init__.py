@@ -1,0 +1,1 @@
+"""Object graphs taken apart into structure and state, and put together again."""

@@ -1,0 +1,386 @@
+"""A model as structure and state, and back: ``split``, ``merge`` and their kin.
+
+``split`` and ``merge`` are inverse; ``state`` and ``graphdef`` are halves of ``split``. What is
+split off shares the variables of the model; what ``clone`` returns shares nothing that can be
+changed.
+
+All of them start from the layout of the model (``nnx/graph/layout.py``), so none of them walks a model
+twice as long as its structure does not change.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import jax
+
+from linnet.base import errors
+from linnet.nnx.graph import (
+    flatten as graphs,
+)
+from linnet.nnx.graph.definitions import (
+    GraphDef,
+    Path,
+    VariableDef,
+    cells_of,
+)
+from linnet.nnx.graph.flatten import (
+    new_variable,
+)
+from linnet.nnx.graph.layout import (
+    Layout,
+    layout_of,
+)
+from linnet.nnx.graph.states import (
+    FlatState,
+    State,
+    from_flat_state,
+    items_of,
+    raw,
+    sorted_into,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
+from linnet.state.filters import Filter
+
+A = TypeVar("A")
+
+# --- taking apart ----------------------------------------------------------------------------
+
+
+def split(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
+    """Take a model apart into its structure and its state.
+
+    Args:
+        node: a module, a variable, or a pytree of them.
+        *filters: make one state for each of these; each variable goes to the first that matches.
+        graph: taken for Flax's sake.
+
+    Returns:
+        ``(graphdef, state, ...)``, with one state, or one for each filter. The states share the
+        variables of the model.
+
+    Raises:
+        ValueError: the filters leave something out.
+
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> model = nnx.Dict(w=nnx.Param(jnp.ones(2)), n=nnx.BatchStat(jnp.zeros(())))
+    >>> graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    >>> list(params), list(rest)
+    (['w'], ['n'])
+    >>> nnx.merge(graphdef, params, rest).w is model.w
+    True
+    """
+    del graph
+    layout = layout_of(node)
+    if not filters:
+        return layout.graphdef, _state(layout)
+    return (layout.graphdef, *_states(layout, filters, exhaustive=True))
+
+
+def _state(layout: Layout) -> Any:
+    """Return the state of a layout: nested, or the leaf itself where the root is one."""
+    leaves = layout.leaves()
+    if layout.paths == [()]:
+        return leaves[0]
+    return State(_filled(layout.tree(), leaves), _copy=False)
+
+
+def _filled(tree: dict[Any, Any], leaves: list[Any]) -> dict[Any, Any]:
+    return {
+        key: leaves[child] if type(child) is int else _filled(child, leaves)
+        for key, child in tree.items()
+    }
+
+
+def _states(layout: Layout, filters: tuple[Filter, ...], *, exhaustive: bool) -> tuple[Any, ...]:
+    pairs = zip(layout.paths, layout.leaves(), strict=True)
+    parts = sorted_into(pairs, filters, exhaustive=exhaustive)
+    return tuple(from_flat_state(part) for part in parts)
+
+
+def state(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
+    """Return the state of a model, or the parts of it that filters match.
+
+    Args:
+        node: a module, or a pytree of modules.
+        *filters: return one state for each of these; what none matches is left out.
+        graph: taken for Flax's sake.
+
+    Returns:
+        One state, or a tuple of states for several filters. They share the model's variables.
+    """
+    del graph
+    layout = layout_of(node)
+    if not filters:
+        return _state(layout)
+    states = _states(layout, filters, exhaustive=False)
+    return states[0] if len(filters) == 1 else states
+
+
+def variables(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
+    """Return the state of a model; another name of :func:`state`."""
+    return state(node, *filters, graph=graph)
+
+
+def graphdef(node: Any, /, *, graph: bool | None = None) -> GraphDef[Any]:
+    """Return the structure of a model."""
+    del graph
+    return layout_of(node).graphdef
+
+
+def flatten(
+    node: Any,
+    /,
+    *,
+    with_paths: bool = True,
+    ref_index: Any = None,
+    ref_outer_index: Any = None,
+    graph: bool | None = None,
+) -> tuple[GraphDef[Any], Any]:
+    """Take a model apart into its structure and a flat sequence.
+
+    Args:
+        node: the model.
+        with_paths: whether to return a ``FlatState`` of variables, or a list of values.
+        ref_index: taken for Flax's sake.
+        ref_outer_index: taken for Flax's sake.
+        graph: taken for Flax's sake.
+    """
+    del ref_index, ref_outer_index, graph
+    layout = layout_of(node)
+    if not with_paths:
+        return layout.graphdef, layout.values()
+    return layout.graphdef, FlatState.from_sorted_keys_values(layout.paths, layout.leaves())
+
+
+# --- putting together ------------------------------------------------------------------------
+
+
+def merge(
+    graphdef_or_graphstate: Any,
+    /,
+    *states: Any,
+    copy: bool = False,
+    recreate_variables: bool = True,
+) -> Any:
+    """Put a model together from its structure and states; the inverse of :func:`split`.
+
+    Args:
+        graphdef_or_graphstate: the structure, or what ``unpack`` returned.
+        *states: together they have a leaf for every variable of the structure.
+        copy: give the model variables of its own; otherwise it shares those of the states.
+        recreate_variables: taken for Flax's sake.
+
+    Raises:
+        ValueError: leaves are missing, or there are some that the structure does not know; all of
+            them are named.
+    """
+    del recreate_variables
+    if isinstance(graphdef_or_graphstate, GraphState):
+        parts = (graphdef_or_graphstate, *states)
+        structure, states = parts[0]._graphdef, tuple(part._state for part in parts)
+    else:
+        structure = graphdef_or_graphstate
+    if not isinstance(structure, GraphDef):
+        raise TypeError(
+            f"nnx.merge was given a {type(structure).__name__} first; it takes the GraphDef that "
+            "nnx.split returned, then the states: nnx.merge(graphdef, state)."
+        )
+    return unflatten(structure, joined(states), copy_variables=copy)
+
+
+def joined(states: tuple[Any, ...]) -> Any:
+    """Return several states as one."""
+    if len(states) == 1:
+        return states[0]
+    flat: dict[Path, Any] = {}
+    for each in states:
+        if not isinstance(each, Mapping | FlatState):
+            return each
+        flat.update(each if isinstance(each, FlatState) else items_of(each))
+    return FlatState(flat.items(), sort=True)
+
+
+def unflatten(
+    graphdef: GraphDef[Any],
+    state: Any,
+    /,
+    *,
+    index_ref: Any = None,
+    outer_index_outer_ref: Any = None,
+    copy_variables: bool = False,
+    recreate_variables: bool = True,
+) -> Any:
+    """Put a model together from its structure and a state, flat state or list of values.
+
+    Args are those of :func:`merge`.
+    """
+    del index_ref, outer_index_outer_ref, recreate_variables
+    leaves = leaves_in_order(graphdef, state)
+    made, _ = graphs.unflatten(graphdef, leaves, _copied if copy_variables else new_variable)
+    return made
+
+
+def _copied(definition: VariableDef, value: Any) -> Any:
+    return new_variable(definition, value.get_raw_value() if isinstance(value, Variable) else value)
+
+
+def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
+    """Return the leaves of a state in the order of the structure that they belong to."""
+    if isinstance(state, list | tuple):
+        if len(state) != graphdef.num_leaves:
+            raise ValueError(
+                f"The structure has {graphdef.num_leaves} leaves, but {len(state)} were given."
+            )
+        return list(state)
+    tree = _places(graphdef)
+    if tree == {(): 0}:
+        return [state]
+    leaves: list[Any] = [_ABSENT] * graphdef.num_leaves
+    unknown: list[Path] = []
+    if isinstance(state, FlatState):
+        state = from_flat_state(state)
+    placed = _sort_in(tree, raw(state), (), leaves, unknown)
+    if placed != graphdef.num_leaves or unknown:
+        cells = zip(cells_of(graphdef.root), leaves, strict=True)
+        absent = [path for (path, _), leaf in cells if leaf is _ABSENT]
+        raise ValueError(_misfit(graphdef, absent, unknown))
+    return leaves
+
+
+_ABSENT: Any = object()
+
+
+def _places(graphdef: GraphDef[Any]) -> dict[Any, Any]:
+    """Return the paths of the leaves of a structure, nested, with their numbers."""
+    if graphdef.places is None:
+        paths = [path for path, _ in cells_of(graphdef.root)]
+        numbered = zip(paths, range(len(paths)), strict=True)
+        graphdef.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
+    return graphdef.places
+
+
+def _sort_in(
+    tree: dict[Any, Any], state: Any, path: Path, leaves: list[Any], unknown: list[Path]
+) -> int:
+    """Put the leaves of a state in their places; return how many there were."""
+    placed = 0
+    for key, held in state.items():
+        place, value = tree.get(key, _ABSENT), raw(held)
+        if type(place) is int:
+            leaves[place] = value
+            placed += 1
+        elif place is not _ABSENT and isinstance(value, Mapping):
+            placed += _sort_in(place, value, (*path, key), leaves, unknown)
+        elif isinstance(value, Mapping):
+            unknown.extend((*path, key, *p) for p, _ in items_of(value))
+        else:
+            unknown.append((*path, key))
+    return placed
+
+
+def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) -> str:
+    told = [f"{len(absent)} leaves are missing: {_paths(absent)}"] if absent else []
+    told += [f"{len(unknown)} do not belong to it: {_paths(unknown)}"] if unknown else []
+    return (
+        f"Incorrect number of leaves: the structure has {graphdef.num_leaves}. Of the states "
+        f"given, {'; '.join(told)}. Pass all the states that nnx.split returned with this GraphDef."
+    )
+
+
+def _paths(paths: list[Path]) -> str:
+    return ", ".join([errors.path_text(p) for p in paths[:8]]) + (" …" if len(paths) > 8 else "")
+
+
+def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool | None = None) -> A:
+    """Copy a model: the copy shares arrays, which never change, but nothing that does.
+
+    Args:
+        node: the model.
+        variables: whether the copy has variables of its own, or shares those of the model.
+        arrays: whether to copy the arrays too.
+        graph: taken for Flax's sake.
+    """
+    del graph
+    layout = layout_of(node)
+    leaves = layout.leaves() if not variables else layout.values()
+    if arrays:
+        leaves = jax.tree.map(lambda x: x.copy() if hasattr(x, "copy") else x, leaves)
+    made, _ = graphs.unflatten(layout.graphdef, leaves)
+    return made
+
+
+# --- state that carries its structure --------------------------------------------------------
+
+
+class GraphState(Generic[A]):
+    """A part of a model's state together with the structure of the model."""
+
+    __slots__ = ("_graphdef", "_state")
+
+    def __init__(self, _graphdef: GraphDef[A], _state: Any) -> None:
+        self._graphdef = _graphdef
+        self._state = _state
+
+    def __repr__(self) -> str:
+        return f"GraphState({self._graphdef!r}, {self._state!r})"
+
+
+jax.tree_util.register_pytree_node(
+    GraphState,
+    lambda part: ((part._state,), part._graphdef),
+    lambda graphdef, children: GraphState(graphdef, children[0]),
+)
+
+
+def unpack(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
+    """Take a model apart into parts that carry its structure along; ``merge`` takes them.
+
+    >>> from linnet import nnx
+    >>> nnx.merge(nnx.unpack(nnx.Dict(a=nnx.Param(1)))).a[...]
+    1
+    """
+    structure, *states = split(node, *filters, graph=graph)
+    parts = tuple(GraphState(structure, each) for each in states)
+    return parts if len(filters) > 1 else parts[0]
+
+
+class CallProxy:
+    """Calls a method of a model that is given as structure and state."""
+
+    def __init__(self, graphdef: GraphDef[Any], states: tuple[Any, ...], way: Path = ()) -> None:
+        self._parts = (graphdef, states, way)
+
+    def __getattr__(self, name: str) -> "CallProxy":
+        graphdef, states, way = self._parts
+        return CallProxy(graphdef, states, (*way, name))
+
+    def __getitem__(self, key: Any) -> "CallProxy":
+        graphdef, states, way = self._parts
+        return CallProxy(graphdef, states, (*way, (key,)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, tuple[GraphDef[Any], Any]]:
+        """Call it; return the result, and structure and state after the call."""
+        graphdef, states, way = self._parts
+        node = merge(graphdef, *states, copy=True)
+        target = node
+        for step in way:
+            target = target[step[0]] if isinstance(step, tuple) else getattr(target, step)
+        result = target(*args, **kwargs)
+        return result, tuple(split(node))  # type: ignore[return-value]
+
+
+def call(graphdef_state: tuple[GraphDef[A], Any], /) -> Any:
+    """Call a method of a model that is given as structure and state.
+
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    >>> y, (graphdef, state) = nnx.call(nnx.split(model))(jnp.ones((1, 2)))
+    >>> y.shape
+    (1, 3)
+    """
+    structure, *states = graphdef_state
+    return CallProxy(structure, tuple(states))

@@ -1,0 +1,234 @@
+"""Lists and dictionaries that are objects of the graph, and the chain of layers."""
+
+import inspect
+from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence
+from typing import Any, Generic, TypeVar, overload
+
+import jax
+
+from linnet.base.jaxcompat import current_trace
+from linnet.nnx.objects import (
+    attributes,
+)
+from linnet.nnx.objects.module import (
+    Module,
+)
+from linnet.nnx.objects.pytree import (
+    put,
+    wrong_level,
+)
+from linnet.nnx.objects.versions import (
+    note_change,
+)
+
+A = TypeVar("A")
+
+
+class List(Module, MutableSequence[A], Generic[A]):
+    """A list of modules, variables, arrays and anything else, and itself an object of the graph.
+
+    A plain Python list does as an attribute of a module, too; this one can also stand alone, and
+    says so in a type annotation.
+
+    >>> from linnet import nnx
+    >>> layers = nnx.List([nnx.Param(1.0)])
+    >>> layers.append(nnx.Param(2.0))
+    >>> [layer[...] for layer in layers]
+    [1.0, 2.0]
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, it: Iterable[A] | None = None, /) -> None:
+        put(self, "_items", [])
+        self.extend(it or ())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _set(self, items: list[Any]) -> None:
+        if self._level is not current_trace():
+            raise wrong_level(self, "its items")
+        put(self, "_items", items)
+        note_change(self)
+
+    def _plain(self, value: Any) -> Any:
+        return attributes.read_marker(value)[0] if attributes.is_marker(value) else value
+
+    def insert(self, index: int, value: A) -> None:
+        """Insert an item before an index."""
+        items = [*self._items]
+        items.insert(index, self._plain(value))
+        self._set(items)
+
+    def append(self, value: A) -> None:
+        """Add an item at the end."""
+        self.insert(len(self), value)
+
+    @overload
+    def __getitem__(self, index: int) -> A: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[A]: ...
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        items = [*self._items]
+        items[index] = value if isinstance(index, slice) else self._plain(value)
+        self._set(items)
+
+    def __delitem__(self, index: Any) -> None:
+        items = [*self._items]
+        del items[index]
+        self._set(items)
+
+    def __iter__(self) -> Iterator[A]:
+        return iter(self._items)
+
+    # a list that holds something else is another list; identity is what tells objects apart
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def _children(self) -> list[tuple[Any, Any]]:
+        return [*enumerate(self._items), *super()._children()]
+
+    def _get_child(self, key: Any) -> Any:
+        if not isinstance(key, int):
+            return super()._get_child(key)
+        if not 0 <= key < len(self._items):
+            raise KeyError(key)
+        return self._items[key]
+
+    def _put_child(self, key: Any, value: Any) -> None:
+        if isinstance(key, int):
+            self._items.extend([None] * (key + 1 - len(self._items)))
+            self._items[key] = value
+        else:
+            super()._put_child(key, value)
+
+    def _drop_child(self, key: Any) -> None:
+        if isinstance(key, int):
+            del self._items[key:]
+        else:
+            super()._drop_child(key)
+
+    def _fill(self, statics: dict[str, Any]) -> None:
+        put(self, "_items", [])
+        for key, value in statics.items():
+            self._put_child(key, value)
+
+    @staticmethod
+    def _key_entry(key: Any) -> Any:
+        return jax.tree_util.SequenceKey(key) if isinstance(key, int) else Module._key_entry(key)
+
+    def __getstate__(self) -> Any:
+        return {**super().__getstate__(), "items": list(self._items)}
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        put(self, "_items", state["items"])
+
+
+class Dict(Module, MutableMapping[str, A], Generic[A]):
+    """A dictionary of modules, variables, arrays and anything else, an object of the graph.
+
+    The entries are its attributes.
+
+    >>> from linnet import nnx
+    >>> heads = nnx.Dict(left=nnx.Param(1.0))
+    >>> heads["right"] = nnx.Param(2.0)
+    >>> sorted(heads), heads.left[...]
+    (['left', 'right'], 1.0)
+    """
+
+    def __init__(self, *args: Any, **kwargs: A) -> None:
+        for name, value in dict(*args, **kwargs).items():
+            setattr(self, name, value)
+
+    def __getitem__(self, key: str) -> A:
+        if key not in self.__dict__:
+            raise KeyError(key)
+        return self.__dict__[key]
+
+    def __setitem__(self, key: str, value: A) -> None:
+        setattr(self, key, value)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self.__dict__:
+            raise KeyError(key)
+        delattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __len__(self) -> int:
+        return len(self.__dict__)
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __getattr__(self, name: str) -> A:  # for type checkers: any name may be an entry
+        raise AttributeError(
+            f"Dict has no entry {name!r}; it has {', '.join(map(repr, self)) or 'none'}."
+        )
+
+
+class Sequential(Module):
+    """Calls its functions or modules in turn, each on what the one before it returned.
+
+    A tuple that one returns becomes the positional arguments of the next, a dictionary its keyword
+    arguments. ``rngs`` passed to the call goes to every module that has an argument of this name.
+
+    Args:
+        *fns: modules or functions.
+
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> print(nnx.Sequential(jnp.sin, lambda x: 2 * x)(0.0))
+    0.0
+    """
+
+    def __init__(self, *fns: Any) -> None:
+        self.layers = List(fns)
+
+    def __call__(self, *args: Any, rngs: Any = None, **kwargs: Any) -> Any:
+        """Call the first with these arguments, each further one with what came before.
+
+        Raises:
+            TypeError: one of them cannot be called.
+        """
+        output: Any = None
+        for number, fn in enumerate(self.layers):
+            if not callable(fn):
+                raise TypeError(
+                    f"Sequential calls its layers in turn, but layer {number} is {fn!r}, a "
+                    f"{type(fn).__name__}, which cannot be called."
+                )
+            if number > 0:
+                args, kwargs = _as_arguments(output)
+            if rngs is not None and _takes_rngs(fn):
+                kwargs = {**kwargs, "rngs": rngs}
+            output = fn(*args, **kwargs)
+        if not self.layers:
+            return args[0] if len(args) == 1 else args
+        return output
+
+
+def _as_arguments(output: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(output, tuple):
+        return output, {}
+    if isinstance(output, dict):
+        return (), output
+    return (output,), {}
+
+
+def _takes_rngs(fn: Any) -> bool:
+    try:
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return False
+    return "rngs" in parameters

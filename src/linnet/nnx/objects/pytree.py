@@ -1,0 +1,407 @@
+"""Objects whose attributes JAX can see.
+
+:class:`Pytree` is the base of everything that NNX builds models of. An instance is an ordinary,
+mutable Python object. To JAX it is a pytree, with the attributes that are data (see
+``nnx/objects/attributes.py``) as children and the others as part of the structure. To the functions of NNX
+it is a node of a graph, in which the same object, or variable, may be reached by several paths
+(see ``nnx/graph/flatten.py``).
+
+Two rules watch over assignments. An object may be changed only at the level of tracing at which it
+was made, since an attribute set elsewhere would hold a dead tracer. And every change to the set of
+attributes, or to a static one, is noted (``nnx/objects/versions.py``), so that what was remembered about the
+structure of a model is not used when it is no longer true.
+"""
+
+import abc
+import dataclasses
+import warnings
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+
+import jax
+
+from linnet.base import errors
+from linnet.base.jaxcompat import current_trace
+from linnet.nnx.objects import (
+    attributes,
+    trace_level as levels,
+)
+from linnet.nnx.objects.attributes import (
+    data,
+    nature,
+    static,
+)
+from linnet.nnx.objects.variable import (
+    Variable,
+)
+from linnet.nnx.objects.versions import (
+    note_change,
+)
+
+T = TypeVar("T")
+put = object.__setattr__
+
+
+class Pytree(metaclass=abc.ABCMeta):
+    """An object whose attributes are data or static.
+
+    Subclasses are registered with JAX as pytrees. With the class argument ``pytree=False`` they are
+    not: JAX takes an instance for one opaque leaf, and only the functions of NNX look inside.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> class Ball(nnx.Pytree):
+    ...     def __init__(self):
+    ...         self.height, self.name = jnp.array(2.0), "red"
+    >>> half = jax.tree.map(lambda x: x / 2, Ball())
+    >>> print(half.height, half.name)
+    1.0 red
+    """
+
+    __slots__ = ("_layout", "_level", "_statuses", "_version")
+
+    # attributes that the class body marks as data or static
+    _declared: ClassVar[dict[str, bool]] = {}
+    _is_pytree: ClassVar[bool] = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make an object without attributes; ``__init__`` sets them."""
+        del args, kwargs
+        return blank(cls)
+
+    def __init_subclass__(cls, *, pytree: bool = True, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = attributes.declared_in(cls)
+        if declared:
+            cls._declared = {**cls._declared, **declared}
+        cls._is_pytree = pytree
+        if pytree:
+            jax.tree_util.register_pytree_with_keys(
+                cls, _flatten_with_keys, cls._unflatten, _flatten
+            )
+
+    @classmethod
+    def _unflatten(cls, static: "tuple[Any, ...]", children: Any) -> Any:
+        names, statuses, statics = static
+        made = blank(cls)
+        made._fill(statics.fresh())
+        known = dict(statuses)
+        for name, child in zip(names, children, strict=True):
+            made._put_child(name, child)
+            if nature(child) is not None:
+                known[name] = True
+        put(made, "_statuses", known)
+        return made
+
+    # --- attributes --------------------------------------------------------------------------
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if self._level is not current_trace():
+                raise wrong_level(self, name)
+            kind = nature(value)
+            if attributes.is_marker(value):
+                value, kind = _marked(self, name, value)
+            elif name in self._declared:
+                kind = _checked(self, name, value, self._declared[name])
+            elif kind and self._statuses.get(name) is False:
+                raise ValueError(_explicitly_static(self, name, value))
+            elif kind:
+                self._statuses[name] = True
+            _note_assignment(self, name, value, kind)
+            put(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            if self._level is not current_trace():
+                raise wrong_level(self, name)
+            object.__delattr__(self, name)
+            self._statuses.pop(name, None)
+            note_change(self)
+
+    def _holds(self, name: str, value: Any) -> bool:
+        """Tell whether an attribute is data."""
+        status = self._statuses.get(name)
+        return attributes.holds_data(value) if status is None else status
+
+    def _children(self) -> list[tuple[Any, Any]]:
+        """Return the attributes in the order in which they are flattened, with their keys."""
+        fields = self.__dict__
+        return [(name, fields[name]) for name in sorted(fields)]
+
+    def _get_child(self, key: Any) -> Any:
+        """Return an attribute by its key.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.__dict__[key]
+
+    def _put_child(self, key: Any, value: Any) -> None:
+        """Set an attribute by its key, without checks."""
+        vars(self)[key] = value
+
+    def _fill(self, statics: dict[str, Any]) -> None:
+        """Set the static attributes of a new object."""
+        vars(self).update(statics)
+
+    def _drop_child(self, key: Any) -> None:
+        """Remove an attribute by its key, without checks."""
+        del vars(self)[key]
+
+    @staticmethod
+    def _key_entry(key: Any) -> Any:
+        """Return the entry that stands for an attribute in key paths of JAX."""
+        return jax.tree_util.GetAttrKey(key)
+
+    # --- Python's own protocols --------------------------------------------------------------
+
+    def __getstate__(self) -> Any:
+        return {"attributes": dict(self.__dict__), "statuses": dict(self._statuses)}
+
+    def __setstate__(self, state: Any) -> None:
+        vars(self).update(state["attributes"])
+        put(self, "_statuses", state["statuses"])
+
+    def __repr__(self) -> str:
+        from linnet.nnx.text import text_of
+
+        return text_of(self)
+
+    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
+        from linnet.nnx.visualization import render_object
+
+        return render_object(self, path, subtree_renderer)
+
+
+attributes.register_data_type(Variable)
+attributes.register_data_type(Pytree)
+
+
+# slots are set by their descriptors, past `__setattr__` and without a look at the class
+_put_level = Pytree.__dict__["_level"].__set__
+_put_version = Pytree.__dict__["_version"].__set__
+_put_statuses = Pytree.__dict__["_statuses"].__set__
+_put_layout = Pytree.__dict__["_layout"].__set__
+
+
+def blank(cls: type[T]) -> T:
+    """Make an object of a class, at the present level of tracing, without running ``__init__``."""
+    made = object.__new__(cls)
+    _put_level(made, current_trace())
+    _put_version(made, 0)
+    _put_statuses(made, {})
+    _put_layout(made, None)
+    return made
+
+
+# --- assigning -------------------------------------------------------------------------------
+
+
+def _note_assignment(owner: Any, name: str, value: Any, kind: bool | None) -> None:
+    """Note an assignment as a structural change, if it is one, and warn if it drops a variable."""
+    old = owner.__dict__.get(name)
+    if isinstance(old, Variable) and not isinstance(value, Variable) and _is_array(value):
+        warnings.warn(errors.VariableReplacedWarning(name, type(old).__name__), stacklevel=3)
+    if owner._version and not (kind and _is_array(old) and _is_array(value)):
+        # one array for another is a new value of the same structure
+        note_change(owner)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array) or (
+        hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, Variable)
+    )
+
+
+def _marked(owner: Any, name: str, field: Any) -> tuple[Any, bool]:
+    value, as_data = attributes.read_marker(field)
+    return value, _checked(owner, name, value, as_data)
+
+
+def _checked(owner: Any, name: str, value: Any, as_data: bool) -> bool:
+    if not as_data and attributes.holds_data(value):
+        raise ValueError(_static_with_data(owner, name, value))
+    owner._statuses[name] = as_data
+    return as_data
+
+
+def _static_with_data(owner: Any, name: str, value: Any) -> str:
+    return (
+        f"{type(owner).__name__}.{name} is marked as static, but its value "
+        f"({type(value).__name__}) is or holds data: arrays, variables, modules. Static attributes "
+        f"are part of what programs are compiled for. Write nnx.data(...) in place of "
+        f"nnx.static(...), or leave the marker out."
+    )
+
+
+def _explicitly_static(owner: Any, name: str, value: Any) -> str:
+    return (
+        f"{type(owner).__name__}.{name} was marked with nnx.static, and is now set to "
+        f"data ({type(value).__name__}). Write `self.{name} = nnx.data(...)` to change "
+        "what it is."
+    )
+
+
+def wrong_level(owner: Any, name: str) -> Exception:
+    """Return the error of an attribute set at another level of tracing than the object's own."""
+    return errors.TraceContextError(
+        "A function sets attribute", f"{name!r} of {levels.name_of(owner)}", type(owner).__name__
+    )
+
+
+# --- as pytrees ------------------------------------------------------------------------------
+
+
+class Statics:
+    """Static attributes: name → value, with a hash and an equality that tell 1 from True."""
+
+    __slots__ = ("_mutable", "key", "values")
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.key = tuple([(name, static_key(value)) for name, value in values.items()])
+        self._mutable = [k for k, v in values.items() if type(v) is list or type(v) is dict]
+
+    def fresh(self) -> dict[str, Any]:
+        """Return the values, lists and dictionaries copied: no two objects share them."""
+        if not self._mutable:
+            return self.values
+        return {**self.values, **{name: deepcopy(self.values[name]) for name in self._mutable}}
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Statics) and self.key == other.key
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+
+
+_BY_VALUE = frozenset((int, bool, str, bytes, type(None), type))
+
+
+class _Identical:
+    """Compares a value that does not hash by its identity."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identical) and other.value is self.value
+
+
+def static_key(value: Any) -> Any:
+    """Return a hashable key for a static value: equal for values a program may be shared between.
+
+    >>> static_key(1) == static_key(True), static_key([1, 2]) == static_key([1, 2])
+    (False, True)
+    """
+    cls = type(value)
+    if cls in _BY_VALUE:
+        return cls, value
+    if cls is float:
+        return cls, value.hex()  # tells 0.0 from -0.0, and nan equals itself
+    if cls is list or cls is tuple:
+        return cls, tuple([static_key(item) for item in value])
+    if cls is dict:
+        return cls, frozenset((static_key(k), static_key(v)) for k, v in value.items())
+    try:
+        hash(value)
+    except TypeError:
+        return cls, _Identical(value)
+    return cls, value
+
+
+def _flatten(obj: Any) -> tuple[list[Any], Any]:
+    names: list[Any] = []
+    children: list[Any] = []
+    statics: dict[str, Any] = {}
+    # that a child is data is said by its being one, unless it is a container
+    explicit: list[tuple[Any, bool]] = []
+    for name, value in obj._children():
+        status = obj._statuses.get(name)
+        if status is False or (status and nature(value) is None):
+            explicit.append((name, status))
+        if obj._holds(name, value):
+            names.append(name)
+            children.append(value)
+        else:
+            statics[name] = value
+    return children, (tuple(names), tuple(explicit), Statics(statics))
+
+
+def _flatten_with_keys(obj: Any) -> Any:
+    children, static = _flatten(obj)
+    keys = map(obj._key_entry, static[0])
+    return list(zip(keys, children, strict=True)), static
+
+
+def check_pytree(pytree: Any) -> None:
+    """Check that the marks on the attributes of an object agree with their values.
+
+    Raises:
+        TypeError: it is not a ``Pytree``.
+        ValueError: an attribute marked as static holds data.
+    """
+    if not isinstance(pytree, Pytree):
+        raise TypeError(
+            f"check_pytree was given a {type(pytree).__name__}; it checks objects whose class "
+            "derives from nnx.Pytree, such as modules."
+        )
+    for name, value in pytree.__dict__.items():
+        if pytree._statuses.get(name) is False and attributes.holds_data(value):
+            raise ValueError(_static_with_data(pytree, name, value))
+
+
+@dataclass_transform(field_specifiers=(dataclasses.field, data, static))
+def dataclass(
+    cls: Any = None,
+    /,
+    *,
+    init: bool = True,
+    eq: bool = True,
+    order: bool = False,
+    unsafe_hash: bool = False,
+    match_args: bool = True,
+    kw_only: bool = False,
+    slots: bool = False,
+    weakref_slot: bool = False,
+) -> Any:
+    """Make a dataclass of a subclass of ``Pytree``, with ``nnx.data`` and ``nnx.static`` as fields.
+
+    Args are those of ``dataclasses.dataclass``.
+
+    >>> import jax
+    >>> from linnet import nnx
+    >>> @nnx.dataclass
+    ... class Point(nnx.Pytree):
+    ...     x: float = nnx.data()
+    ...     name: str = nnx.static(default="p")
+    >>> jax.tree.leaves(Point(2.0))
+    [2.0]
+    """
+
+    def make(cls: Any) -> Any:
+        declared = attributes.declared_in(cls)
+        made = dataclasses.dataclass(
+            init=init,
+            repr=False,
+            eq=eq,
+            order=order,
+            unsafe_hash=unsafe_hash,
+            match_args=match_args,
+            kw_only=kw_only,
+            slots=slots,
+            weakref_slot=weakref_slot,
+        )(cls)
+        made._declared = {**made._declared, **declared, **attributes.declared_in(made)}
+        return made
+
+    return make if cls is None else make(cls)

@@ -1,0 +1,231 @@
+"""How the values of variables lie on a mesh of devices.
+
+A variable with the metadata entry ``out_sharding``, a name or ``None`` for each axis of its value
+or a ``jax.sharding.PartitionSpec``, is laid out so when it is made: on the mesh of its metadata, or
+the one that ``jax.set_mesh`` made current. Names may be logical: the rules of its metadata
+(``sharding_rules``), or those of ``nnx.logical_axis_rules``, say which axis of the mesh one means.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from linnet.base.config import config
+from linnet.nnx.objects.variable import (
+    Variable,
+    boxed,
+)
+from linnet.state.partitioning import (
+    PARTITION_NAME as PARTITION_NAME,
+    constrain,
+    get_global_mesh,
+)
+
+A = TypeVar("A")
+
+
+class use_eager_sharding:
+    """Set whether variables are laid out when they are made, as a statement or a ``with`` block.
+
+    >>> with use_eager_sharding(False):
+    ...     using_eager_sharding()
+    False
+    """
+
+    def __init__(self, value: bool, /) -> None:
+        self._before = config.flax_always_shard_variable
+        config.update("flax_always_shard_variable", value)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        config.update("flax_always_shard_variable", self._before)
+
+    @staticmethod
+    def current_value() -> bool:
+        """Return the present setting."""
+        return using_eager_sharding()
+
+
+def using_eager_sharding() -> bool:
+    """Tell whether variables are laid out when they are made."""
+    return config.flax_always_shard_variable
+
+
+def placed(variable: Variable[Any], value: Any) -> Any:
+    """Lay a new variable's value out as its metadata says.
+
+    Raises:
+        ValueError: there is no mesh to lay it out on.
+    """
+    names = variable.get_metadata("out_sharding", None)
+    if not names or not variable.get_metadata("eager_sharding", using_eager_sharding()):
+        return value
+    leaves = jax.tree.leaves(value)
+    if not all(isinstance(leaf, jax.Array) for leaf in leaves):
+        return value
+    mesh = variable.get_metadata("mesh", None)
+    if mesh is None and get_global_mesh() is None:
+        raise ValueError(
+            f"A {type(variable).__name__} of shape {tuple(getattr(value, 'shape', ()))} was made "
+            f"with out_sharding={names!r}, but there is no mesh to lay it out on. Make one "
+            "current, `with jax.set_mesh(mesh):`, pass mesh=mesh along, or put the layout off with "
+            "eager_sharding=False."
+        )
+    return constrain(value, spec_of(variable), mesh)
+
+
+def spec_of(variable: Variable[Any]) -> PartitionSpec:
+    """Return the partition spec of a variable: its names, read by the rules in force."""
+    names = variable.get_metadata("out_sharding", None)
+    if not names:
+        return PartitionSpec()
+    from linnet.state.logical import get_logical_axis_rules
+
+    rules = variable.get_metadata("sharding_rules", None) or get_logical_axis_rules()
+    meant = dict(rules) if rules else {}
+    return PartitionSpec(
+        *(meant.get(name, name) if isinstance(name, str) else name for name in names)
+    )
+
+
+def sharding_of(variable: Variable[Any], mesh: Any = None) -> Any:
+    """Return the sharding of a variable on its mesh, a given one or the current one, if any."""
+    mesh = mesh or variable.get_metadata("mesh", None) or get_global_mesh()
+    return None if mesh is None else NamedSharding(mesh, spec_of(variable))
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, Variable)
+
+
+def get_partition_spec(tree: A) -> A:
+    """Return a state with the partition specs of its variables in the places of their values.
+
+    >>> from linnet import nnx
+    >>> nnx.get_partition_spec(nnx.State({"a": nnx.Param(1.0)})).a[...]
+    P()
+    """
+
+    def spec(leaf: Any) -> Any:
+        if isinstance(leaf, Variable):
+            return leaf.replace(spec_of(leaf))
+        return PartitionSpec() if hasattr(leaf, "shape") else None
+
+    return jax.tree.map(spec, tree, is_leaf=_is_variable)
+
+
+def get_named_sharding(tree: A, mesh: Any) -> A:
+    """Return a state with the shardings of its variables on a mesh in the places of their values.
+
+    Args:
+        tree: a state, or a pytree of variables.
+        mesh: the mesh.
+    """
+    specs = get_partition_spec(tree)
+    return jax.tree.map(
+        lambda spec: NamedSharding(mesh, spec),
+        specs,
+        is_leaf=lambda x: isinstance(x, PartitionSpec),
+    )
+
+
+def get_abstract_model(
+    init_fn: Callable[[], Any], mesh: Any, *, graph: bool | None = None
+) -> tuple[Any, Any]:
+    """Return the structure of a model that is not made, and its state with shapes and shardings.
+
+    Args:
+        init_fn: makes the model.
+        mesh: the mesh that it is to lie on.
+        graph: taken for Flax's sake.
+    """
+    del graph
+    from linnet.nnx.graph.split import (
+        split,
+    )
+    from linnet.nnx.transforms.eval_shape import (
+        eval_shape,
+    )
+
+    with jax.set_mesh(mesh):
+        graphdef, state = split(eval_shape(init_fn))
+
+    def with_sharding(leaf: Any) -> Any:
+        if not isinstance(leaf, Variable):
+            return leaf
+        sharding = sharding_of(leaf, mesh)
+        value = leaf.get_raw_value()
+        return leaf.replace(jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding))
+
+    return graphdef, jax.tree.map(with_sharding, state, is_leaf=_is_variable)
+
+
+def with_partitioning(
+    initializer: Callable[..., Any],
+    sharding: tuple[Any, ...],
+    mesh: Any = None,
+    **metadata: Any,
+) -> Callable[..., Any]:
+    """Have the variable that an initializer's value is put in be laid out over a mesh.
+
+    Args:
+        initializer: a function that returns a value.
+        sharding: a name or ``None`` for each axis of it.
+        mesh: the mesh; by default the current one.
+        **metadata: further metadata for the variable.
+    """
+    import functools
+
+    @functools.wraps(initializer)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        value = initializer(*args, **kwargs)
+        return boxed(value, {"out_sharding": sharding, "mesh": mesh, **metadata})
+
+    return wrapper
+
+
+# --- the axis of a transformation ------------------------------------------------------------
+
+
+def add_axis(variable: Variable[Any], index: int, name: Any) -> None:
+    """Say in the metadata of a variable that its value got an axis of this name."""
+    variable.add_axis(index, name)
+    names = variable.get_metadata("out_sharding", None)
+    if names:
+        variable.set_metadata("out_sharding", _like(names, _inserted(names, index, name)))
+
+
+def remove_axis(variable: Variable[Any], index: int, name: Any) -> None:
+    """Say in the metadata of a variable that its value lost the axis of this name.
+
+    Raises:
+        ValueError: another name stands there.
+    """
+    variable.remove_axis(index, name)
+    names = variable.get_metadata("out_sharding", None)
+    if not names:
+        return
+    left = list(names)
+    found = left.pop(index) if -len(left) <= index < len(left) else "no axis"
+    if found != name:
+        raise ValueError(
+            f"Axis {name!r} was to be taken off index {index} of a {type(variable).__name__} with "
+            f"out_sharding={names!r}, but there stands {found!r}. Pass the transform_metadata that "
+            "the axis was added with."
+        )
+    variable.set_metadata("out_sharding", _like(names, left))
+
+
+def _inserted(names: Sequence[Any], index: int, name: Any) -> list[Any]:
+    longer = list(names)
+    longer.extend([None] * (index - len(longer)))
+    longer.insert(index if index >= 0 else len(longer) + 1 + index, name)
+    return longer
+
+
+def _like(names: Any, new: list[Any]) -> Any:
+    return PartitionSpec(*new) if isinstance(names, PartitionSpec) else tuple(new)

@@ -1,0 +1,1 @@
+"""Streams of random keys in NNX, and what is done to all of a model's streams at once."""
