@@ -16,7 +16,4 @@ It does not matter whether Flax is installed. The table in ``table`` says which 
 which; a module of Flax that has no line there cannot be imported, and the error names it.
 """
 
-from linnet.as_flax.finder import (
-    install as install,
-    uninstall as uninstall,
-)
+from linnet.as_flax.finder import install as install, uninstall as uninstall

@@ -45,14 +45,20 @@ def read(text: str) -> Sources:
 def fetch(home: str, name: str) -> Any:
     """Return a name of a module, which may be a module inside it."""
     module = importlib.import_module(home)
-    return getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{home}.{name}")
+    return (
+        getattr(module, name)
+        if hasattr(module, name)
+        else importlib.import_module(f"{home}.{name}")
+    )
 
 
 class Gathered(ModuleType):
     """A module that fetches its names from others when they are asked for."""
 
     def __init__(self, name: str, sources: Sources) -> None:
-        super().__init__(name, f"Names gathered from: {', '.join(sorted({h for h, _ in sources.values()}))}.")
+        super().__init__(
+            name, f"Names gathered from: {', '.join(sorted({h for h, _ in sources.values()}))}."
+        )
         self._sources = sources
 
     def __getattr__(self, name: str) -> Any:

@@ -10,10 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, final, runtime_checkable
 
 import jax
 from jax import lax
-from jax.typing import (
-    ArrayLike as ArrayLike,
-    DTypeLike,
-)
+from jax.typing import ArrayLike as ArrayLike, DTypeLike
 
 Array: TypeAlias = jax.Array
 PRNGKey: TypeAlias = jax.Array

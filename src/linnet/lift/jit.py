@@ -15,9 +15,7 @@ from typing import Any
 import jax
 
 from linnet.lift.engine import Changes, Groups
-from linnet.lift.vmap import (
-    PureFunction,
-)
+from linnet.lift.vmap import PureFunction
 
 
 @dataclasses.dataclass(frozen=True)

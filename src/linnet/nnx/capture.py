@@ -8,42 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-
-NOT_ASKED_FOR: Any = object()
-"""What :func:`place_for` returns for a type that is captured by nobody, while something is."""
-
-
-class _Capture:
-    """One running capture: which types, and for each module of it the values by name."""
-
-    def __init__(self, types: tuple[Any, ...], outputs: Any) -> None:
-        self.types = types
-        self.outputs = outputs
-        self.places: dict[int, tuple[Any, dict[str, Any]]] = {}
-
-    def place(self, module: Any) -> dict[str, Any] | None:
-        found = self.places.get(id(module))
-        return found[1] if found else None
-
-
-_running: list[_Capture] = []
-
-
-def place_for(module: Any, kind: Any) -> Any:
-    """Return where values of a kind that a module sows go.
-
-    Returns:
-        A dictionary; ``None`` if nothing is captured here, so that they go to the module;
-        ``NOT_ASKED_FOR`` if something is, but not this kind.
-    """
-    for running in reversed(_running):
-        place = running.place(module)
-        if place is not None:
-            return place if kind in running.types else NOT_ASKED_FOR
-    return None
+from linnet.nnx.objects.variable import Variable
 
 
 def capture(
@@ -85,9 +50,7 @@ def capture(
 
     @functools.wraps(fn if hasattr(fn, "__name__") else type(fn).__call__)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from linnet.nnx.objects.module import (
-            Module,
-        )
+        from linnet.nnx.objects.module import Module
 
         owner = getattr(fn, "__self__", fn)
         roots = [owner] if isinstance(owner, Module) else [*args, *kwargs.values()]
@@ -111,11 +74,7 @@ def _run(
     init: Any,
     outputs: Any,
 ) -> Any:
-    from linnet.nnx.graph.states import (
-        State,
-        filter_state,
-        from_flat_state,
-    )
+    from linnet.nnx.graph.states import State, filter_state, from_flat_state
 
     asked = types if outputs is None or outputs in types else (*types, outputs)
     running = _Capture(asked, outputs)
@@ -144,9 +103,7 @@ def _run(
 
 def _modules_of(roots: list[Any]) -> list[tuple[Any, Any]]:
     """List all modules with their paths; those of several roots lie side by side."""
-    from linnet.nnx.objects.module import (
-        iter_modules,
-    )
+    from linnet.nnx.objects.module import iter_modules
 
     found: dict[int, tuple[Any, Any]] = {}
     for root in roots:
@@ -188,9 +145,7 @@ def _record_methods(modules: list[Any], running: _Capture) -> Callable[[], None]
 def _own_methods(cls: Any) -> list[tuple[str, Any]]:
     import inspect
 
-    from linnet.nnx.objects.module import (
-        Module,
-    )
+    from linnet.nnx.objects.module import Module
 
     known = set(dir(Module)) - {"__call__"}
     return [

@@ -11,34 +11,15 @@ from typing import Any
 
 from linnet.display.flops import count_flops, count_vjp_flops
 from linnet.display.table import Row, arguments, render
-from linnet.nnx.graph.flatten import (
-    iter_graph,
-)
-from linnet.nnx.graph.layout import (
-    layout_of,
-)
-from linnet.nnx.graph.split import (
-    clone,
-    merge,
-    split,
-)
-from linnet.nnx.objects.call_hooks import (
-    watchers,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-    RngStream,
-)
-from linnet.nnx.text import family
-from linnet.nnx.transforms.eval_shape import (
-    eval_shape,
-)
+from linnet.nnx.graph.layout import layout_of
+from linnet.nnx.graph.split import clone, merge, split
+from linnet.nnx.objects.call_hooks import watchers
+from linnet.nnx.objects.nodes import iter_graph
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.sizes import family
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.random.streams import Rngs, RngStream
+from linnet.nnx.transforms.eval_shape import eval_shape
 from linnet.tree.leaves import abstract, is_array, take_leaves
 
 

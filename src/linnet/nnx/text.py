@@ -13,23 +13,16 @@ import numpy as np
 
 from linnet.base.jaxcompat import trace_of
 from linnet.display.outline import shape_text
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.tree.measure import TreeSize, size_of
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.tree.measure import size_of
 
 _INDENT = "  "
 
 
 def text_of(value: Any) -> str:
     """Write a model, variable or state for people to read."""
-    from linnet.nnx.graph.states import (
-        FlatState,
-        State,
-    )
+    from linnet.nnx.graph.states import FlatState, State
 
     values = not isinstance(value, Pytree)
     if isinstance(value, State | FlatState | Pytree | Variable):
@@ -38,10 +31,7 @@ def text_of(value: Any) -> str:
 
 
 def _written(value: Any, indent: str, seen: set[int], values: bool) -> str:
-    from linnet.nnx.graph.states import (
-        FlatState,
-        State,
-    )
+    from linnet.nnx.graph.states import FlatState, State
 
     if isinstance(value, Variable):
         return _variable(value, indent, seen, values)
@@ -113,10 +103,7 @@ def _object(obj: Pytree, indent: str, seen: set[int], values: bool) -> str:
     if id(obj) in seen:
         return f"{name}(...)"
     seen.add(id(obj))
-    from linnet.nnx.objects.containers import (
-        Dict,
-        List,
-    )
+    from linnet.nnx.objects.containers import Dict, List
 
     inner = indent + _INDENT
     if isinstance(obj, List):
@@ -130,47 +117,9 @@ def _object(obj: Pytree, indent: str, seen: set[int], values: bool) -> str:
     return _block(f"{name}(", lines, ")", indent, sizes_text(obj))
 
 
-def sizes_text(obj: Pytree) -> str:
-    """Write how much an object holds, by type of variable."""
-    by_type = sizes_by_type(obj)
-    if not by_type:
-        return ""
-    told = [f"{kind}: {size}" for kind, size in by_type.items()]
-    if len(told) > 1:
-        total = sum(by_type.values(), start=TreeSize())
-        told.append(f"Total: {total}")
-    return f" # {', '.join(told)}"
-
-
-def sizes_by_type(obj: Any) -> dict[str, TreeSize]:
-    """Return the size of what an object holds, by the name of the type of variable."""
-    from linnet.nnx.graph.flatten import (
-        iter_graph,
-    )
-
-    found: dict[str, TreeSize] = {}
-    for _, value in iter_graph(obj):
-        if isinstance(value, Variable):
-            size = size_of(value.get_raw_value())
-            if size:
-                kind = family(type(value))
-                found[kind] = found[kind] + size if kind in found else size
-    return found
-
-
-def family(kind: Any) -> str:
-    """Return the type of variable that a type is shown under: the one right below Variable."""
-    lineage = [cls for cls in kind.__mro__ if issubclass(cls, Variable) and cls is not Variable]
-    return lineage[-1].__name__ if lineage else "Variable"
-
-
 def text_of_graphdef(graphdef: Any) -> str:
     """Write a structure: each part a line, indented by depth."""
-    from linnet.nnx.graph.definitions import (
-        ArrayDef,
-        Reference,
-        VariableDef,
-    )
+    from linnet.nnx.graph.definitions import ArrayDef, Reference, VariableDef
 
     lines: list[str] = []
 

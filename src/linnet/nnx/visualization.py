@@ -35,7 +35,7 @@ def in_notebook() -> bool:
 
 def render_object(obj: Any, path: str | None, subtree_renderer: Any) -> Any:
     """Render an object of NNX for treescope, with the size of what it holds."""
-    from linnet.nnx.text import sizes_text
+    from linnet.nnx.objects.sizes import sizes_text
 
     attributes = {k: v for k, v in obj.__dict__.items() if not k.startswith("_")}
     if hasattr(obj, "_items"):

@@ -25,9 +25,7 @@ from jax.nn import (
     standardize,
     swish as swish,
 )
-from jax.numpy import (
-    tanh as tanh,
-)
+from jax.numpy import tanh as tanh
 
 from linnet.base.typing import Array, Dtype, PromoteDtype
 from linnet.ops import dtypes

@@ -176,3 +176,53 @@ def to_predicate(filter_like: Filter) -> Predicate:
         "(nnx.Param), a tag as a string, ... for everything, None for nothing, a function "
         "(path, variable) -> bool, a list of filters, or All/Any/Not of them."
     )
+
+
+def predicates_of(filters: Sequence[Filter]) -> tuple[Any, ...]:
+    """Read several filters, of which the first that matches counts.
+
+    Raises:
+        ValueError: one that matches everything stands before others.
+    """
+    for number, each in enumerate(filters):
+        everything = each is True or isinstance(each, EllipsisType)
+        rest = filters[number + 1 :]
+        if everything and not all(r is True or isinstance(r, EllipsisType) for r in rest):
+            raise ValueError(
+                f"Filter {number} of {len(filters)}, {each!r}, matches everything, so that those "
+                "after it match nothing. Put `...` or True last."
+            )
+    return tuple(map(to_predicate, filters))
+
+
+def sorted_into(
+    pairs: Iterable[tuple[Path, Any]], filters: Sequence[Filter], *, exhaustive: bool
+) -> list[list[tuple[Path, Any]]]:
+    """Give each pair to the first filter that matches it."""
+    predicates = predicates_of(filters)
+    parts: list[list[tuple[Path, Any]]] = [[] for _ in predicates]
+    rest: list[tuple[Path, Any]] = []
+    for path, leaf in pairs:
+        for predicate, part in zip(predicates, parts, strict=True):
+            if predicate(path, leaf):
+                part.append((path, leaf))
+                break
+        else:
+            rest.append((path, leaf))
+    if rest and exhaustive:
+        raise ValueError(remainder_text(rest, filters))
+    return parts
+
+
+def remainder_text(rest: Sequence[tuple[Path, Any]], filters: Sequence[Filter]) -> str:
+    """Word the error of leaves that no filter matches."""
+    shown = ", ".join(f"{errors.path_text(p)} ({type(leaf).__name__})" for p, leaf in rest[:8])
+    more = f" and {len(rest) - 8} more" if len(rest) > 8 else ""
+    return (
+        f"Non-exhaustive filters: none of {', '.join(map(_written, filters))} matches {shown}{more}"
+        ". Nothing may be lost, so add `...` as the last filter, which matches all the rest."
+    )
+
+
+def _written(each: Filter) -> str:
+    return each.__name__ if isinstance(each, type) else repr(each)

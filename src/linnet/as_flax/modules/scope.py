@@ -1,11 +1,7 @@
 """The names of ``flax.core.scope``."""
 
-from linnet.base.config import (
-    config as config,
-)
-from linnet.base.ids import (
-    uuid as uuid,
-)
+from linnet.base.config import config as config
+from linnet.base.ids import uuid as uuid
 from linnet.base.typing import (
     Collection as Collection,
     MutableCollection as MutableCollection,
@@ -15,12 +11,8 @@ from linnet.base.typing import (
     RNGSequences as RNGSequences,
     VariableDict as VariableDict,
 )
-from linnet.linen.modules.scope import (
-    Scope as Scope,
-)
-from linnet.linen.modules.variable import (
-    Variable as Variable,
-)
+from linnet.linen.modules.scope import Scope as Scope
+from linnet.linen.modules.variable import Variable as Variable
 from linnet.state.collection_filters import (
     DenyList as DenyList,
     filter_to_set as filter_to_set,

@@ -38,10 +38,7 @@ from linnet.lift.axes import (
     Out as Out,
     ScanAxis as ScanAxis,
 )
-from linnet.state.logical import (
-    LogicalNames as LogicalNames,
-    LogicalRules as LogicalRules,
-)
+from linnet.state.logical import LogicalNames as LogicalNames, LogicalRules as LogicalRules
 from linnet.tree.frozen_dict import (
     FrozenDict as FrozenDict,
     FrozenVariableDict as FrozenVariableDict,

@@ -1,5 +1,3 @@
 """The names of ``flax.core.variables``."""
 
-from linnet.linen.modules.variable import (
-    Variable as Variable,
-)
+from linnet.linen.modules.variable import Variable as Variable

@@ -3,10 +3,7 @@
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-)
+from linnet.linen.modules.module import Module, compact
 from linnet.ops.activation import (
     celu as celu,
     elu as elu,

@@ -8,19 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike, PRNGKey
-from linnet.linen.layers.dense import (
-    DenseGeneral,
-    default_kernel_init,
-)
-from linnet.linen.layers.normalization import (
-    LayerNorm,
-)
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-    merge_param,
-    nowrap,
-)
+from linnet.linen.layers.dense import DenseGeneral, default_kernel_init
+from linnet.linen.layers.normalization import LayerNorm
+from linnet.linen.modules.module import Module, compact, merge_param, nowrap
 from linnet.ops import attention
 from linnet.ops.decoding import extend_cache
 from linnet.ops.initializers import zeros

@@ -3,10 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-)
+from linnet.linen.modules.module import Module, compact
 
 
 class Sequential(Module):

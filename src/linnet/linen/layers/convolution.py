@@ -15,16 +15,8 @@ from linnet.base.typing import (
     PrecisionLike,
     PromoteDtype,
 )
-from linnet.linen.layers.dense import (
-    default_kernel_init,
-    hooks_of,
-    last_size,
-)
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-    nowrap,
-)
+from linnet.linen.layers.dense import default_kernel_init, hooks_of, last_size
+from linnet.linen.modules.module import Module, compact, nowrap
 from linnet.ops import convolution
 from linnet.ops.axes import as_tuple, per_axis
 from linnet.ops.dtypes import promote_dtype

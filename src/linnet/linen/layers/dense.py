@@ -10,19 +10,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from linnet.base.typing import (
-    Array,
-    DotGeneral,
-    Dtype,
-    Initializer,
-    PrecisionLike,
-    PromoteDtype,
-)
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-    merge_param,
-)
+from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike, PromoteDtype
+from linnet.linen.modules.module import Module, compact, merge_param
 from linnet.ops import embedding, linear
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.drawing import flattened

@@ -9,11 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base.typing import Array, Axes, Dtype, Initializer
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-    merge_param,
-)
+from linnet.linen.modules.module import Module, compact, merge_param
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.initializers import ones, zeros

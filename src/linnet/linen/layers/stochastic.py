@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 
 from linnet.base.typing import Array, PRNGKey
-from linnet.linen.modules.module import (
-    Module,
-    compact,
-    merge_param,
-)
+from linnet.linen.modules.module import Module, compact, merge_param
 from linnet.ops.dropout import dropout
 
 

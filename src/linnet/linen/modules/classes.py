@@ -12,10 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from linnet.base import errors
-from linnet.linen.modules.methods import (
-    is_wrapped,
-    wrap_method,
-)
+from linnet.linen.modules.methods import is_wrapped, wrap_method
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,15 +16,9 @@ import jax.numpy as jnp
 from linnet.base import errors, jaxcompat
 from linnet.base.traceback import hide_internal_frames
 from linnet.base.typing import PRNGKey
-from linnet.linen.modules.describe import (
-    describe,
-)
-from linnet.linen.modules.scope import (
-    Store,
-)
-from linnet.linen.modules.trained import (
-    check_differentiated,
-)
+from linnet.linen.modules.describe import describe
+from linnet.linen.modules.scope import Store
+from linnet.linen.modules.trained import check_differentiated
 from linnet.state.collection_filters import CollectionFilter, DenyList, union_filters
 from linnet.state.streams import is_key
 from linnet.tree.leaves import take_leaves
@@ -48,9 +42,7 @@ def run(
         return fn(module.clone(parent=store.root), *args, **kwargs)
     except Exception as error:
         if isinstance(error, errors.MisfitError) and not store.initializing:
-            from linnet.linen.modules.misfit import (
-                explain,
-            )
+            from linnet.linen.modules.misfit import explain
 
             explain(error, fn, module, store, args, kwargs)
         hide_internal_frames(error)

@@ -21,17 +21,9 @@ import jax
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
 from linnet.base.traceback import mark_noted
-from linnet.linen.modules.context import (
-    Phase,
-    context,
-)
-from linnet.linen.modules.describe import (
-    describe,
-)
-from linnet.linen.modules.structure import (
-    ModuleStructure,
-    run_setup,
-)
+from linnet.linen.modules.context import Phase, context
+from linnet.linen.modules.describe import describe
+from linnet.linen.modules.structure import ModuleStructure, run_setup
 
 F = TypeVar("F", bound=Callable[..., Any])
 

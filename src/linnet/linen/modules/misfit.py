@@ -13,9 +13,7 @@ import jax
 
 from linnet.base import errors
 from linnet.display.outline import shape_text
-from linnet.linen.modules.scope import (
-    Store,
-)
+from linnet.linen.modules.scope import Store
 from linnet.state.metadata import is_axis_metadata, unbox
 
 _MOST = 20

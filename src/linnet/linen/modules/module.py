@@ -14,21 +14,10 @@ from typing import Any, Self, TypeVar, dataclass_transform
 
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
-from linnet.linen.modules import (
-    functional,
-)
-from linnet.linen.modules.classes import (
-    ClassFacts,
-    prepare_class,
-)
-from linnet.linen.modules.context import (
-    UNSET,
-    context as context,
-)
-from linnet.linen.modules.describe import (
-    describe,
-    describe_module,
-)
+from linnet.linen.modules import functional
+from linnet.linen.modules.classes import ClassFacts, prepare_class
+from linnet.linen.modules.context import UNSET, context as context
+from linnet.linen.modules.describe import describe, describe_module
 from linnet.linen.modules.functional import (
     INIT_COLLECTIONS,
     CaptureIntermediates,
@@ -42,24 +31,10 @@ from linnet.linen.modules.methods import (
     intercept_methods as intercept_methods,
     nowrap as nowrap,
 )
-from linnet.linen.modules.scope import (
-    Scope as Scope,
-    Store as Store,
-    Variable as Variable,
-    thaw,
-)
-from linnet.linen.modules.structure import (
-    ModuleStructure,
-    share_scope as share_scope,
-)
-from linnet.linen.modules.variables import (
-    ModuleVariables,
-    scope_of,
-)
-from linnet.state.collection_filters import (
-    CollectionFilter,
-    DenyList as DenyList,
-)
+from linnet.linen.modules.scope import Scope as Scope, Store as Store, Variable as Variable, thaw
+from linnet.linen.modules.structure import ModuleStructure, share_scope as share_scope
+from linnet.linen.modules.variables import ModuleVariables, scope_of
+from linnet.state.collection_filters import CollectionFilter, DenyList as DenyList
 
 M = TypeVar("M", bound="Module")
 T = TypeVar("T")
@@ -406,9 +381,7 @@ class Module(ModuleVariables):
         >>> list(model.module_paths(jax.random.key(0), jnp.ones((1, 4))))
         ['', 'layers_0']
         """
-        from linnet.linen.modules import (
-            summary,
-        )
+        from linnet.linen.modules import summary
 
         return summary.module_paths(
             self, rngs, args, kwargs, show_repeated=show_repeated, mutable=mutable
@@ -449,9 +422,7 @@ class Module(ModuleVariables):
         Returns:
             The table as text.
         """
-        from linnet.linen.modules import (
-            summary,
-        )
+        from linnet.linen.modules import summary
 
         table_fn = summary.tabulate(
             self,

@@ -13,12 +13,8 @@ from typing import Any, TypeVar
 import jax
 
 from linnet.base.config import config
-from linnet.linen.modules.methods import (
-    compact,
-)
-from linnet.linen.modules.module import (
-    Module,
-)
+from linnet.linen.modules.methods import compact
+from linnet.linen.modules.module import Module
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -31,14 +31,8 @@ import numpy as np
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
 from linnet.base.typing import PRNGKey
-from linnet.linen.modules.shapes import (
-    shapes_made,
-)
-from linnet.linen.modules.variable import (
-    Variable,
-    is_array,
-    unboxed,
-)
+from linnet.linen.modules.shapes import shapes_made
+from linnet.linen.modules.variable import Variable, is_array, unboxed
 from linnet.ops.keys import DeferredKey, takes_deferred_key
 from linnet.state import kinds
 from linnet.state.collection_filters import CollectionFilter, InCollections, collections_of

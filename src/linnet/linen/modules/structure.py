@@ -31,16 +31,8 @@ import numpy as np
 
 from linnet.base import errors
 from linnet.base.config import config
-from linnet.linen.modules.context import (
-    UNSET,
-    ModuleState,
-    Phase,
-    context,
-)
-from linnet.linen.modules.scope import (
-    Scope,
-    Store,
-)
+from linnet.linen.modules.context import UNSET, ModuleState, Phase, context
+from linnet.linen.modules.scope import Scope, Store
 from linnet.tree.frozen_dict import FrozenDict
 
 M = TypeVar("M", bound="ModuleStructure")

@@ -15,20 +15,10 @@ import jax
 from linnet.display.flops import count_flops, count_vjp_flops
 from linnet.display.outline import shape_text
 from linnet.display.table import Row, arguments, render
-from linnet.linen.modules.functional import (
-    INIT_COLLECTIONS,
-)
-from linnet.linen.modules.methods import (
-    InterceptorContext,
-    intercept_methods,
-)
-from linnet.linen.modules.scope import (
-    Store,
-    thaw,
-)
-from linnet.linen.modules.structure import (
-    transplant,
-)
+from linnet.linen.modules.functional import INIT_COLLECTIONS
+from linnet.linen.modules.methods import InterceptorContext, intercept_methods
+from linnet.linen.modules.scope import Store, thaw
+from linnet.linen.modules.structure import transplant
 from linnet.state.collection_filters import CollectionFilter
 from linnet.state.metadata import is_axis_metadata
 from linnet.state.partitioning import Partitioned

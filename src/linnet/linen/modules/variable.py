@@ -9,9 +9,7 @@ from linnet.base import errors
 from linnet.state.metadata import is_axis_metadata, replace_boxed, unbox
 
 if TYPE_CHECKING:
-    from linnet.linen.modules.scope import (
-        Scope,
-    )
+    from linnet.linen.modules.scope import Scope
 
 T = TypeVar("T")
 

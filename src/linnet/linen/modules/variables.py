@@ -12,14 +12,8 @@ import jax.numpy as jnp
 
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
-from linnet.linen.modules.scope import (
-    Scope,
-    Variable,
-)
-from linnet.linen.modules.structure import (
-    ModuleStructure,
-    reserve,
-)
+from linnet.linen.modules.scope import Scope, Variable
+from linnet.linen.modules.structure import ModuleStructure, reserve
 
 T = TypeVar("T")
 

@@ -15,18 +15,8 @@ make a plan, take a snapshot of ``call.store()``, run the pure function by a fun
 ``transformed`` (for what is applied) or ``call_function`` (for what is called).
 """
 
-from linnet.linen.transforms.grad import (
-    grad as grad,
-    value_and_grad as value_and_grad,
-)
-from linnet.linen.transforms.jit import (
-    checkpoint as checkpoint,
-    jit as jit,
-    remat as remat,
-)
-from linnet.linen.transforms.scan import (
-    scan as scan,
-)
-from linnet.linen.transforms.vmap import (
-    vmap as vmap,
-)
+from linnet.linen.transforms.grad import grad as grad, value_and_grad as value_and_grad
+from linnet.linen.transforms.jit import jit as jit
+from linnet.linen.transforms.remat import checkpoint as checkpoint, remat as remat
+from linnet.linen.transforms.scan import scan as scan
+from linnet.linen.transforms.vmap import vmap as vmap

@@ -15,15 +15,8 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from linnet.linen.modules.scope import (
-    Store,
-)
-from linnet.linen.modules.structure import (
-    ModuleStructure,
-    bind,
-    copied,
-    map_modules,
-)
+from linnet.linen.modules.scope import Store
+from linnet.linen.modules.structure import ModuleStructure, bind, copied, map_modules
 
 
 @dataclasses.dataclass(frozen=True)

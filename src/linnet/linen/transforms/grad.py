@@ -4,18 +4,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from linnet.lift import (
-    grad as gradients,
-)
+from linnet.lift import grad as gradients
 from linnet.lift.engine import Pure
-from linnet.linen.transforms.plans import (
-    explained,
-    plan_of,
-)
-from linnet.linen.transforms.targets import (
-    Call,
-    call_function,
-)
+from linnet.linen.transforms.plans import explained, plan_of
+from linnet.linen.transforms.targets import Call, call_function
 from linnet.state.collection_filters import CollectionFilter
 
 

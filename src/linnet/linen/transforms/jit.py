@@ -5,23 +5,11 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from linnet.lift import (
-    jit as compiling,
-)
+from linnet.lift import jit as compiling
 from linnet.lift.engine import Pure
-from linnet.linen.modules.structure import (
-    map_modules,
-    run_setup,
-)
-from linnet.linen.transforms.plans import (
-    explained,
-    plan_of,
-)
-from linnet.linen.transforms.targets import (
-    Call,
-    Function,
-    transformed,
-)
+from linnet.linen.modules.structure import map_modules, run_setup
+from linnet.linen.transforms.plans import explained, plan_of
+from linnet.linen.transforms.targets import Call, Function, transformed
 from linnet.state.collection_filters import CollectionFilter
 
 Target = TypeVar("Target")
@@ -183,81 +171,3 @@ def jit(
 
 
 # --- remat -----------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Remat:
-    """``jax.checkpoint``: everything crosses as it is.
-
-    Attributes are the arguments of :func:`remat`.
-    """
-
-    variables: CollectionFilter = True
-    rngs: CollectionFilter = True
-    prevent_cse: bool = True
-    static_argnums: int | tuple[int, ...] = ()
-    policy: Callable[..., bool] | None = None
-    name: str = "remat"
-
-    def __call__(self, call: Call) -> Any:
-        """Carry out a call."""
-        plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
-        store = call.store()
-        taken = store.snapshot(plan, (call.module, *call.args), call.kwargs)
-        split, _, others, kwargs = compiling.partition(
-            taken.arguments, _places(self.static_argnums), (), ()
-        )
-        pure = Pure(call.function, taken.structure, plan)
-        with explained(plan, "`variables=True` and `rngs=True`, the defaults, carry all"):
-            changes, result = compiling.checkpoint(
-                pure,
-                split,
-                taken.groups,
-                others,
-                kwargs,
-                prevent_cse=self.prevent_cse,
-                policy=self.policy,
-            )
-        return store.publish(changes, result)
-
-
-def remat(
-    target: Target,
-    variables: CollectionFilter = True,
-    rngs: CollectionFilter = True,
-    concrete: bool = False,
-    prevent_cse: bool = True,
-    static_argnums: int | tuple[int, ...] = (),
-    policy: Callable[..., bool] | None = None,
-    methods: Any = None,
-) -> Target:
-    """Have a gradient compute a part of the model again, to save memory, with ``jax.checkpoint``.
-
-    Args:
-        target: a module class, a method where it is defined, or a function of a module.
-        variables: the collections that exist inside.
-        rngs: the random streams that exist inside.
-        concrete: not used; JAX has no such option any more.
-        prevent_cse: keep XLA from undoing it; not needed in the body of a scan.
-        static_argnums: the places of arguments that are static, the module itself being 0.
-        policy: which values may be kept, one of ``jax.checkpoint_policies``.
-        methods: as for :func:`jit`.
-
-    Returns:
-        A class, a method or a function like the target.
-
-    Raises:
-        TransformTargetError: the target is something else.
-
-    >>> import jax, jax.numpy as jnp, linnet.linen as nn
-    >>> model = nn.Sequential([nn.remat(nn.Dense)(3), nn.relu])
-    >>> variables = model.init(jax.random.key(0), jnp.ones((1, 2)))
-    >>> jax.tree.map(jnp.shape, variables["params"])
-    {'layers_0': {'bias': (3,), 'kernel': (2, 3)}}
-    """
-    del concrete
-    options = Remat(variables, rngs, prevent_cse, static_argnums, policy)
-    return transformed(target, options, methods, "Checkpoint")
-
-
-checkpoint = remat

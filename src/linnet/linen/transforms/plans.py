@@ -10,15 +10,8 @@ import jax
 from linnet.base import errors
 from linnet.lift.axes import In, Out
 from linnet.lift.engine import Changes, Group, Groups, Plan
-from linnet.lift.vmap import (
-    PureFunction,
-)
-from linnet.linen.transforms.store import (
-    Streams,
-    Variables,
-    streams_in,
-    variables_in,
-)
+from linnet.lift.vmap import PureFunction
+from linnet.linen.transforms.store import Streams, Variables, streams_in, variables_in
 from linnet.state.collection_filters import NO_COLLECTIONS, CollectionFilter
 from linnet.state.metadata import add_axis, remove_axis
 

@@ -5,15 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from linnet.base import errors
-from linnet.lift import (
-    scan as looping,
-    vmap as mapping,
-)
+from linnet.lift import scan as looping, vmap as mapping
 from linnet.lift.axes import InOutScanAxis, broadcast
 from linnet.lift.engine import Changes, Group, Groups, Plan, Pure
-from linnet.linen.modules.describe import (
-    describe,
-)
+from linnet.linen.modules.describe import describe
 from linnet.linen.transforms.plans import (
     explained,
     ignore_keywords,
@@ -22,14 +17,8 @@ from linnet.linen.transforms.plans import (
     variable_groups,
     with_box_axes,
 )
-from linnet.linen.transforms.store import (
-    Streams,
-    variables_in,
-)
-from linnet.linen.transforms.targets import (
-    Call,
-    transformed,
-)
+from linnet.linen.transforms.store import Streams, variables_in
+from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
 from linnet.tree.frozen_dict import FrozenDict
 

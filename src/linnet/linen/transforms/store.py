@@ -23,26 +23,11 @@ from linnet.base import errors
 from linnet.base.config import config
 from linnet.base.typing import Path
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
-from linnet.linen.modules.context import (
-    context,
-)
-from linnet.linen.modules.scope import (
-    Scope,
-    Store,
-)
-from linnet.linen.modules.structure import (
-    ModuleStructure,
-)
-from linnet.linen.modules.variable import (
-    Variable,
-)
-from linnet.linen.transforms.blueprint import (
-    Blueprint,
-    Progress,
-    build,
-    describe_module,
-    key_of,
-)
+from linnet.linen.modules.context import context
+from linnet.linen.modules.scope import Scope, Store
+from linnet.linen.modules.structure import ModuleStructure
+from linnet.linen.modules.variable import Variable
+from linnet.linen.transforms.blueprint import Blueprint, Progress, build, describe_module, key_of
 from linnet.state.collection_filters import (
     NO_COLLECTIONS,
     CollectionFilter,

@@ -17,21 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from linnet.base import errors
-from linnet.linen.modules.context import (
-    context,
-)
-from linnet.linen.modules.describe import (
-    describe,
-)
-from linnet.linen.modules.methods import (
-    mark_wrapped,
-)
-from linnet.linen.modules.structure import (
-    ModuleStructure,
-)
-from linnet.linen.transforms.store import (
-    ScopeStore,
-)
+from linnet.linen.modules.context import context
+from linnet.linen.modules.describe import describe
+from linnet.linen.modules.methods import mark_wrapped
+from linnet.linen.modules.structure import ModuleStructure
+from linnet.linen.transforms.store import ScopeStore
 
 
 @dataclasses.dataclass(frozen=True)

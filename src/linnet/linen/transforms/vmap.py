@@ -5,9 +5,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from linnet.lift import (
-    vmap as mapping,
-)
+from linnet.lift import vmap as mapping
 from linnet.lift.axes import InOutAxis
 from linnet.lift.engine import Plan, Pure
 from linnet.linen.transforms.plans import (
@@ -19,10 +17,7 @@ from linnet.linen.transforms.plans import (
     with_box_axes,
     with_module,
 )
-from linnet.linen.transforms.targets import (
-    Call,
-    transformed,
-)
+from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
 from linnet.tree.frozen_dict import FrozenDict
 

@@ -16,34 +16,16 @@ from typing import Any
 
 import jax
 
-from linnet.nnx.graph.definitions import (
-    GraphDef,
-    intern_graphdef,
-)
-from linnet.nnx.graph.flatten import (
-    Builder,
-    Walk,
-    new_variable,
-)
-from linnet.nnx.graph.split import (
-    joined,
-    leaves_in_order,
-)
-from linnet.nnx.graph.states import (
-    from_flat_state,
-    sorted_into,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.transforms.arguments import is_object
-from linnet.nnx.transforms.publish import (
-    Outcome,
-    Settler,
-)
+from linnet.nnx.graph.build import Builder, new_variable
+from linnet.nnx.graph.flatten import Walk
+from linnet.nnx.graph.graphdef import GraphDef, intern_graphdef, joined, leaves_in_order
+from linnet.nnx.graph.reconcile import Settler
+from linnet.nnx.graph.states import from_flat_state
+from linnet.nnx.objects.nodes import is_node as is_object
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.transforms.publish import Outcome
+from linnet.state.filters import sorted_into
 
 _MISSING: Any = object()
 
@@ -149,9 +131,7 @@ class SplitContext:
 
     def flatten(self, node: Any, *filters: Any, with_paths: bool = True) -> Any:
         """Take an object apart into structure and flat states, or values."""
-        from linnet.nnx.graph.states import (
-            to_flat_state,
-        )
+        from linnet.nnx.graph.states import to_flat_state
 
         if filters:
             graphdef, *states = self.split(node, *filters)
@@ -380,9 +360,7 @@ def to_tree(
 
 
 def _check_alias(leaf: Any, path: Any, prefix: Any, seen: dict[int, tuple[Any, Any]]) -> None:
-    from linnet.nnx.graph.flatten import (
-        iter_graph,
-    )
+    from linnet.nnx.objects.nodes import iter_graph
 
     for inner, part in iter_graph(leaf):
         if isinstance(part, Variable | Pytree):

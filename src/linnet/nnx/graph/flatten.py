@@ -1,52 +1,37 @@
-"""Object graphs: a model as a structure and a list of values, and back.
+"""Object graphs: a model as a structure and a list of values.
 
 A model is a graph: objects refer to objects and variables, two paths may lead to the same one, and
-a path may lead back. :func:`flatten` walks it once, in the order of sorted attribute names, and
-returns
+a path may lead back. A :class:`Walk` flattens it once, in the order of sorted attribute names, and
+finds
 
-* a :class:`GraphDef`: everything but the values. It is a tree of definitions, one for each object,
+* the structure: everything but the values. It is a tree of definitions, one for each object,
   container, variable, array and static attribute; the second time the walk meets an object or
   variable, it leaves a reference to the first;
 * the *cells*: what holds the values, in the order of the walk. A cell is a variable, or a
   :class:`Slot`, the place of an array that is an attribute or an item itself.
 
-:func:`unflatten` is the inverse. Definitions hash and compare by value, and equal ones are the same
-object (*interned*): comparing the structures of two models is one ``is``, and a compiled program
-can be remembered under the structure that it was compiled for.
+``build.py`` is the inverse; ``graphdef.py`` interns structures.
 """
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
+from linnet.base.typing import Path
 from linnet.nnx.graph.definitions import (
     ARRAY,
-    ArrayDef,
     ContainerDef,
-    GraphDef,
     ObjectDef,
-    Path,
     PytreeDef,
     Reference,
     StaticDef,
     VariableDef,
-    intern_graphdef,
 )
-from linnet.nnx.objects.attributes import (
-    holds_data,
-    nature,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-    Statics,
-    blank,
-    put,
-    static_key,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
+from linnet.nnx.objects.attributes import holds_data, nature
+from linnet.nnx.objects.nodes import child_of, put_child, pytree_children, sort_key
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.statics import Statics, static_key
+from linnet.nnx.objects.variable import Variable
 
 # --- cells -----------------------------------------------------------------------------------
 
@@ -75,53 +60,6 @@ class Slot:
     def set(self, array: Any) -> None:
         """Put another array in its place."""
         put_child(self.holder, self.keys, array)
-
-
-def child_of(parent: Any, key: Any) -> Any:
-    """Return the child of an object, container or pytree by its key."""
-    if isinstance(parent, Pytree):
-        return parent._get_child(key)
-    if isinstance(parent, list | tuple | dict):
-        return parent[key]
-    return dict(_pytree_children(parent)[1])[key]
-
-
-def put_child(holder: Any, keys: Path, value: Any) -> None:
-    """Set what is at the end of a way, making anew the tuples and pytrees on it."""
-    first, rest = keys[0], keys[1:]
-    if rest:
-        value = _with_child(child_of(holder, first), rest, value)
-    if isinstance(holder, Pytree):
-        holder._put_child(first, value)
-    else:
-        holder[first] = value
-
-
-def _with_child(parent: Any, keys: Path, value: Any) -> Any:
-    first, rest = keys[0], keys[1:]
-    if rest:
-        value = _with_child(child_of(parent, first), rest, value)
-    if isinstance(parent, tuple):
-        items = [*parent[:first], value, *parent[first + 1 :]]
-        return type(parent)(*items) if hasattr(parent, "_fields") else tuple(items)
-    treedef, children = _pytree_children(parent)
-    return treedef.unflatten([value if key == first else child for key, child in children])
-
-
-def _pytree_children(value: Any) -> tuple[Any, list[tuple[Any, Any]]]:
-    """Take a pytree apart one level: its treedef, and its children with their keys."""
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(
-        value, is_leaf=lambda node: node is not value
-    )
-    return treedef, [(key_of(path[0]) if path else None, child) for path, child in leaves]
-
-
-def key_of(entry: Any) -> Any:
-    """Return the plain key of an entry of a key path of JAX."""
-    for name in ("key", "idx", "name"):
-        if hasattr(entry, name):
-            return getattr(entry, name)
-    return str(entry)
 
 
 # --- flatten ---------------------------------------------------------------------------------
@@ -226,7 +164,7 @@ class Walk:
         if nature(value) is None:
             leaves = jax.tree_util.tree_leaves(value)
             if leaves:
-                treedef, children = _pytree_children(value)
+                treedef, children = pytree_children(value)
                 return self._taken_apart(treedef, children, path, holder, way, marked=True)
             return StaticDef(value, static_key(value))
         if value is None:
@@ -252,7 +190,7 @@ class Walk:
             keys = tuple(sorted(value, key=sort_key))
             items = [value[key] for key in keys]
         else:
-            return self._taken_apart(*_pytree_children(value), path, holder, way)
+            return self._taken_apart(*pytree_children(value), path, holder, way)
         if holder is None:
             holder, way = list(value), ()
         children = [
@@ -281,160 +219,7 @@ class Walk:
 _EMPTY = Statics({})
 
 
-def sort_key(key: Any) -> Any:
-    """Return what keys of a container are sorted by: numbers first, then the others as text."""
-    return (0, key, "") if isinstance(key, int) else (1, 0, str(key))
-
-
-def walk(node: Any) -> tuple[GraphDef[Any], Walk]:
-    """Flatten an object graph: return its structure and the walk over it."""
-    done = Walk()
-    root = done.visit(node, (), None, ())
-    return intern_graphdef(root, len(done.cells), done.has_references), done
-
-
 # --- unflatten -------------------------------------------------------------------------------
 
 
-class Builder:
-    """Builds an object graph from its structure.
-
-    Attributes:
-        members: the objects and variables built, in the order of their indices.
-    """
-
-    __slots__ = ("_make", "_values", "members")
-
-    def __init__(self, values: Iterator[Any], make: Callable[[VariableDef, Any], Any]) -> None:
-        self._values = values
-        self._make = make
-        self.members: dict[int, Any] = {}
-
-    def build(self, definition: Any) -> Any:
-        """Build what a definition defines."""
-        kind = type(definition)
-        if kind is VariableDef:
-            made = self._make(definition, next(self._values))
-            self.members[definition.index] = made
-            return made
-        if kind is ObjectDef:
-            return self._object(definition)
-        if kind is ArrayDef:
-            return next(self._values)
-        if kind is StaticDef:
-            return definition.value
-        if kind is Reference:
-            return self.members[definition.index]
-        if kind is ContainerDef:
-            items = [self.build(child) for child in definition.children]
-            if definition.type is list:
-                return items
-            if definition.type is tuple:
-                return tuple(items)
-            return dict(zip(definition.keys, items, strict=True))
-        return definition.treedef.unflatten([self.build(child) for child in definition.children])
-
-    def _object(self, definition: ObjectDef) -> Any:
-        made = blank(definition.type)
-        # known before its attributes are built: a path may lead back to it
-        self.members[definition.index] = made
-        put(made, "_statuses", definition.known.copy())
-        made._fill(definition.statics.fresh())
-        if made._put_child.__func__ is _plain_put:
-            attributes = made.__dict__
-            for key, child in definition.pairs:
-                attributes[key] = self.build(child)
-        else:
-            for key, child in definition.pairs:
-                made._put_child(key, self.build(child))
-        return made
-
-
-_plain_put = Pytree._put_child
-
-
-def new_variable(definition: VariableDef, value: Any) -> Any:
-    """Make the variable of a definition; a variable for its value serves as it is."""
-    if isinstance(value, Variable):
-        return value
-    return definition.type.from_metadata(value, dict(definition.metadata.values))
-
-
-def unflatten(
-    graphdef: GraphDef[Any],
-    values: Any,
-    make: Callable[[VariableDef, Any], Any] = new_variable,
-) -> tuple[Any, Builder]:
-    """Build an object graph from its structure and as many values as it has leaves."""
-    builder = Builder(iter(values), make)
-    return builder.build(graphdef.root), builder
-
-
 # --- looking around --------------------------------------------------------------------------
-
-
-def children_of(node: Any) -> list[tuple[Any, Any]]:
-    """Return what a node of a graph refers to, static attributes included, with its keys."""
-    if isinstance(node, Variable):
-        return []
-    if isinstance(node, Pytree):
-        return node._children()
-    if isinstance(node, list | tuple):
-        return list(enumerate(node))
-    if isinstance(node, dict):
-        return [(key, node[key]) for key in sorted(node, key=sort_key)]
-    if nature(node) is None:
-        return _pytree_children(node)[1]
-    return []
-
-
-def iter_graph(node: Any, /, *, graph: bool | None = None) -> Iterator[tuple[Path, Any]]:
-    """Iterate over everything in an object graph, children before parents, each thing once.
-
-    Args:
-        node: the root.
-        graph: taken for Flax's sake; a graph is walked as a graph in either case.
-
-    Yields:
-        ``(path, value)``; static attributes too.
-
-    >>> import jax.numpy as jnp
-    >>> from linnet import nnx
-    >>> [path for path, _ in nnx.iter_graph({"a": nnx.Param(jnp.ones(2)), "b": 3})]
-    [('a',), ('b',), ()]
-    """
-    del graph
-    return _iterate((), node, set())
-
-
-def _iterate(path: Path, node: Any, seen: set[int]) -> Iterator[tuple[Path, Any]]:
-    if isinstance(node, Pytree | Variable) or type(node) in {list, dict}:
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-    for key, child in children_of(node) if holds_data(node) else ():
-        yield from _iterate((*path, key), child, seen)
-    yield path, node
-
-
-def path_to(root: Any, wanted: Any) -> str | None:
-    """Return how Python would write the way from an object to something in it, if there is one."""
-    if root is wanted:
-        return ""
-    if not (isinstance(root, Pytree) or type(root) in {list, tuple, dict}):
-        return None
-    todo: list[tuple[Any, str]] = [(root, "")]
-    seen: set[int] = set()
-    while todo:
-        node, text = todo.pop(0)
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        for key, child in children_of(node):
-            dotted = isinstance(node, Pytree) and isinstance(key, str)
-            step = f".{key}" if dotted else f"[{key!r}]"
-            if child is wanted:
-                return text + step
-            if isinstance(child, Pytree) or type(child) in {list, tuple, dict}:
-                todo.append((child, text + step))
-    return None

@@ -18,22 +18,11 @@ import weakref
 from operator import is_
 from typing import Any
 
-from linnet.nnx.graph.flatten import (
-    walk,
-)
-from linnet.nnx.graph.states import (
-    from_flat_state,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-    put,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.objects.versions import (
-    clock,
-)
+from linnet.nnx.graph.graphdef import walk
+from linnet.nnx.graph.states import from_flat_state
+from linnet.nnx.objects.pytree import Pytree, put
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.versions import clock
 
 
 class Layout:

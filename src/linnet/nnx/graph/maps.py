@@ -3,32 +3,16 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from linnet.nnx.graph.definitions import (
-    Path,
-    VariableDef,
-)
-from linnet.nnx.graph.flatten import (
-    children_of,
-    unflatten,
-)
-from linnet.nnx.graph.layout import (
-    layout_of,
-)
-from linnet.nnx.graph.split import (
-    clone,
-)
-from linnet.nnx.objects.attributes import (
-    nature,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.objects.versions import (
-    note_change,
-)
+from linnet.base.typing import Path
+from linnet.nnx.graph.definitions import VariableDef
+from linnet.nnx.graph.graphdef import unflatten
+from linnet.nnx.graph.layout import layout_of
+from linnet.nnx.graph.split import clone
+from linnet.nnx.objects.attributes import nature
+from linnet.nnx.objects.nodes import children_of
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.versions import note_change
 from linnet.state.filters import Filter, to_predicate
 
 A = TypeVar("A")

@@ -8,40 +8,16 @@ All of them start from the layout of the model (``nnx/graph/layout.py``), so non
 twice as long as its structure does not change.
 """
 
-from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import jax
 
-from linnet.base import errors
-from linnet.nnx.graph import (
-    flatten as graphs,
-)
-from linnet.nnx.graph.definitions import (
-    GraphDef,
-    Path,
-    VariableDef,
-    cells_of,
-)
-from linnet.nnx.graph.flatten import (
-    new_variable,
-)
-from linnet.nnx.graph.layout import (
-    Layout,
-    layout_of,
-)
-from linnet.nnx.graph.states import (
-    FlatState,
-    State,
-    from_flat_state,
-    items_of,
-    raw,
-    sorted_into,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.state.filters import Filter
+from linnet.nnx.graph.build import new_variable
+from linnet.nnx.graph.flatten import flatten as graphs
+from linnet.nnx.graph.graphdef import GraphDef
+from linnet.nnx.graph.layout import Layout, layout_of
+from linnet.nnx.graph.states import FlatState, State, from_flat_state
+from linnet.state.filters import Filter, sorted_into
 
 A = TypeVar("A")
 
@@ -191,18 +167,6 @@ def merge(
     return unflatten(structure, joined(states), copy_variables=copy)
 
 
-def joined(states: tuple[Any, ...]) -> Any:
-    """Return several states as one."""
-    if len(states) == 1:
-        return states[0]
-    flat: dict[Path, Any] = {}
-    for each in states:
-        if not isinstance(each, Mapping | FlatState):
-            return each
-        flat.update(each if isinstance(each, FlatState) else items_of(each))
-    return FlatState(flat.items(), sort=True)
-
-
 def unflatten(
     graphdef: GraphDef[Any],
     state: Any,
@@ -221,77 +185,6 @@ def unflatten(
     leaves = leaves_in_order(graphdef, state)
     made, _ = graphs.unflatten(graphdef, leaves, _copied if copy_variables else new_variable)
     return made
-
-
-def _copied(definition: VariableDef, value: Any) -> Any:
-    return new_variable(definition, value.get_raw_value() if isinstance(value, Variable) else value)
-
-
-def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
-    """Return the leaves of a state in the order of the structure that they belong to."""
-    if isinstance(state, list | tuple):
-        if len(state) != graphdef.num_leaves:
-            raise ValueError(
-                f"The structure has {graphdef.num_leaves} leaves, but {len(state)} were given."
-            )
-        return list(state)
-    tree = _places(graphdef)
-    if tree == {(): 0}:
-        return [state]
-    leaves: list[Any] = [_ABSENT] * graphdef.num_leaves
-    unknown: list[Path] = []
-    if isinstance(state, FlatState):
-        state = from_flat_state(state)
-    placed = _sort_in(tree, raw(state), (), leaves, unknown)
-    if placed != graphdef.num_leaves or unknown:
-        cells = zip(cells_of(graphdef.root), leaves, strict=True)
-        absent = [path for (path, _), leaf in cells if leaf is _ABSENT]
-        raise ValueError(_misfit(graphdef, absent, unknown))
-    return leaves
-
-
-_ABSENT: Any = object()
-
-
-def _places(graphdef: GraphDef[Any]) -> dict[Any, Any]:
-    """Return the paths of the leaves of a structure, nested, with their numbers."""
-    if graphdef.places is None:
-        paths = [path for path, _ in cells_of(graphdef.root)]
-        numbered = zip(paths, range(len(paths)), strict=True)
-        graphdef.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
-    return graphdef.places
-
-
-def _sort_in(
-    tree: dict[Any, Any], state: Any, path: Path, leaves: list[Any], unknown: list[Path]
-) -> int:
-    """Put the leaves of a state in their places; return how many there were."""
-    placed = 0
-    for key, held in state.items():
-        place, value = tree.get(key, _ABSENT), raw(held)
-        if type(place) is int:
-            leaves[place] = value
-            placed += 1
-        elif place is not _ABSENT and isinstance(value, Mapping):
-            placed += _sort_in(place, value, (*path, key), leaves, unknown)
-        elif isinstance(value, Mapping):
-            unknown.extend((*path, key, *p) for p, _ in items_of(value))
-        else:
-            unknown.append((*path, key))
-    return placed
-
-
-def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) -> str:
-    told = [f"{len(absent)} leaves are missing: {_paths(absent)}"] if absent else []
-    told += [f"{len(unknown)} do not belong to it: {_paths(unknown)}"] if unknown else []
-    return (
-        f"Incorrect number of leaves: the structure has {graphdef.num_leaves}. Of the states "
-        f"given, {'; '.join(told)}. Pass all the states that nnx.split returned with this GraphDef."
-    )
-
-
-def _paths(paths: list[Path]) -> str:
-    return ", ".join([errors.path_text(p) for p in paths[:8]]) + (" …" if len(paths) > 8 else "")
 
 
 def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool | None = None) -> A:
@@ -345,31 +238,6 @@ def unpack(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
     structure, *states = split(node, *filters, graph=graph)
     parts = tuple(GraphState(structure, each) for each in states)
     return parts if len(filters) > 1 else parts[0]
-
-
-class CallProxy:
-    """Calls a method of a model that is given as structure and state."""
-
-    def __init__(self, graphdef: GraphDef[Any], states: tuple[Any, ...], way: Path = ()) -> None:
-        self._parts = (graphdef, states, way)
-
-    def __getattr__(self, name: str) -> "CallProxy":
-        graphdef, states, way = self._parts
-        return CallProxy(graphdef, states, (*way, name))
-
-    def __getitem__(self, key: Any) -> "CallProxy":
-        graphdef, states, way = self._parts
-        return CallProxy(graphdef, states, (*way, (key,)))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, tuple[GraphDef[Any], Any]]:
-        """Call it; return the result, and structure and state after the call."""
-        graphdef, states, way = self._parts
-        node = merge(graphdef, *states, copy=True)
-        target = node
-        for step in way:
-            target = target[step[0]] if isinstance(step, tuple) else getattr(target, step)
-        result = target(*args, **kwargs)
-        return result, tuple(split(node))  # type: ignore[return-value]
 
 
 def call(graphdef_state: tuple[GraphDef[A], Any], /) -> Any:

@@ -10,20 +10,15 @@ The functions here take states apart and put them together, in inverse pairs: ``
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from types import EllipsisType
 from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
 
 from linnet.base import errors
-from linnet.nnx.graph.flatten import (
-    sort_key,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.state.filters import Filter, to_predicate
+from linnet.nnx.objects.nodes import sort_key
+from linnet.nnx.objects.variable import Variable
+from linnet.state.filters import Filter
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -131,13 +126,11 @@ class State(MutableMapping[Any, V], Generic[K, V]):
 
     def to_pure_dict(self, extract_fn: Any = None) -> dict[Any, Any]:
         """See ``nnx.to_pure_dict``."""
-        from linnet.nnx.pure_dicts import to_pure_dict
 
         return to_pure_dict(self, extract_fn)
 
     def replace_by_pure_dict(self, pure_dict: Any, replace_fn: Any = None) -> None:
         """See ``nnx.replace_by_pure_dict``."""
-        from linnet.nnx.pure_dicts import replace_by_pure_dict
 
         replace_by_pure_dict(self, pure_dict, replace_fn)
 
@@ -343,56 +336,6 @@ def map_state(f: Callable[[Path, Any], Any], state: Any) -> Any:
 # --- filters ---------------------------------------------------------------------------------
 
 
-def predicates_of(filters: Sequence[Filter]) -> tuple[Any, ...]:
-    """Read several filters, of which the first that matches counts.
-
-    Raises:
-        ValueError: one that matches everything stands before others.
-    """
-    for number, each in enumerate(filters):
-        everything = each is True or isinstance(each, EllipsisType)
-        rest = filters[number + 1 :]
-        if everything and not all(r is True or isinstance(r, EllipsisType) for r in rest):
-            raise ValueError(
-                f"Filter {number} of {len(filters)}, {each!r}, matches everything, so that those "
-                "after it match nothing. Put `...` or True last."
-            )
-    return tuple(map(to_predicate, filters))
-
-
-def sorted_into(
-    pairs: Iterable[tuple[Path, Any]], filters: Sequence[Filter], *, exhaustive: bool
-) -> list[list[tuple[Path, Any]]]:
-    """Give each pair to the first filter that matches it."""
-    predicates = predicates_of(filters)
-    parts: list[list[tuple[Path, Any]]] = [[] for _ in predicates]
-    rest: list[tuple[Path, Any]] = []
-    for path, leaf in pairs:
-        for predicate, part in zip(predicates, parts, strict=True):
-            if predicate(path, leaf):
-                part.append((path, leaf))
-                break
-        else:
-            rest.append((path, leaf))
-    if rest and exhaustive:
-        raise ValueError(remainder_text(rest, filters))
-    return parts
-
-
-def remainder_text(rest: Sequence[tuple[Path, Any]], filters: Sequence[Filter]) -> str:
-    """Word the error of leaves that no filter matches."""
-    shown = ", ".join(f"{errors.path_text(p)} ({type(leaf).__name__})" for p, leaf in rest[:8])
-    more = f" and {len(rest) - 8} more" if len(rest) > 8 else ""
-    return (
-        f"Non-exhaustive filters: none of {', '.join(map(_written, filters))} matches {shown}{more}"
-        ". Nothing may be lost, so add `...` as the last filter, which matches all the rest."
-    )
-
-
-def _written(each: Filter) -> str:
-    return each.__name__ if isinstance(each, type) else repr(each)
-
-
 def split_state(state: Any, first: Filter, /, *filters: Filter) -> Any:
     """Split a state by filters, each leaf going to the first that matches it.
 
@@ -444,3 +387,96 @@ def diff(state: Any, other: Any) -> Any:
     """Return the leaves of a state at paths that another does not have."""
     have = {path for path, _ in items_of(other)}
     return from_flat_state([pair for pair in items_of(state) if pair[0] not in have])
+
+
+# --- pure dictionaries -------------------------------------------------------------------------
+
+
+def to_pure_dict(state: Any, extract_fn: Callable[[Any], Any] | None = None) -> dict[Any, Any]:
+    """Return a state as nested dictionaries of values, without variables.
+
+    Args:
+        state: the state.
+        extract_fn: what to take of each leaf; by default the value of a variable.
+
+    >>> from linnet import nnx
+    >>> nnx.to_pure_dict(nnx.State({"a": nnx.Param(1)}))
+    {'a': 1}
+    """
+
+    def value_of(leaf: Any) -> Any:
+        return leaf.get_value() if isinstance(leaf, Variable) else leaf
+
+    extract = extract_fn or value_of
+    return from_flat_state([(p, extract(leaf)) for p, leaf in items_of(state)], cls=dict)
+
+
+def replace_by_pure_dict(
+    state: Any, pure_dict: Any, replace_fn: Callable[[Any, Any], Any] | None = None
+) -> None:
+    """Put the values of nested dictionaries into a state; variables keep type and metadata.
+
+    The state gets new variables: a model that shares the old ones does not change. Pass the state
+    to ``nnx.update`` for that.
+
+    Args:
+        state: the state to change.
+        pure_dict: nested dictionaries; keys that are integers may be written as strings.
+        replace_fn: makes the new leaf of the old one and the value.
+
+    Raises:
+        ValueError: the dictionaries have a path that the state has not.
+    """
+
+    def with_value(leaf: Any, value: Any) -> Any:
+        return leaf.replace(value) if isinstance(leaf, Variable) else value
+
+    replace = replace_fn or with_value
+    current = dict(items_of(state))
+    news: list[tuple[Path, Any]] = []
+    missing: list[Path] = []
+    for path, value in items_of(pure_dict):
+        found = path if path in current else _with_int_keys(path)
+        if found in current:
+            news.append((found, value))
+        else:
+            missing.append(path)
+    if missing:
+        raise ValueError(
+            f"The pure dictionary has {', '.join(map(errors.path_text, missing))}, which "
+            "is not available in the state. The state has "
+            f"{', '.join(map(errors.path_text, list(current)[:12]))}"
+            f"{' …' if len(current) > 12 else ''}."
+        )
+    for path, value in news:
+        level = raw(state)
+        for key in path[:-1]:
+            level = raw(level[key])
+        level[path[-1]] = replace(current[path], value)
+
+
+def _with_int_keys(path: Path) -> Path:
+    return tuple(int(k) if isinstance(k, str) and k.isdigit() else k for k in path)
+
+
+def restore_int_paths(pure_dict: Any) -> Any:
+    """Return nested dictionaries with keys that are numbers in letters as numbers.
+
+    Formats such as JSON know no keys that are numbers.
+
+    >>> from linnet import nnx
+    >>> nnx.restore_int_paths({"layers": {"0": 1}})
+    {'layers': {0: 1}}
+    """
+    flat = [(_with_int_keys(path), value) for path, value in items_of(pure_dict)]
+    return from_flat_state(flat, cls=dict)
+
+
+def create_path_filters(state: Any) -> dict[Any, Any]:
+    """Return for each value in a state a filter for the paths at which it stands."""
+    from linnet.state.filters import PathIn
+
+    by_value: dict[Any, list[Path]] = {}
+    for path, value in items_of(state):
+        by_value.setdefault(value, []).append(path)
+    return {PathIn(*paths): value for value, paths in by_value.items()}

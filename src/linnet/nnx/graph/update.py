@@ -4,37 +4,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from linnet.base import errors
-from linnet.nnx.graph.definitions import (
-    Path,
-)
-from linnet.nnx.graph.flatten import (
-    Slot,
-    child_of,
-    children_of,
-)
-from linnet.nnx.graph.layout import (
-    layout_of,
-)
-from linnet.nnx.graph.states import (
-    FlatState,
-    from_flat_state,
-    items_of,
-    predicates_of,
-    raw,
-)
-from linnet.nnx.objects.attributes import (
-    nature,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.objects.versions import (
-    note_change,
-)
-from linnet.state.filters import Filter, to_predicate
+from linnet.base.typing import Path
+from linnet.nnx.graph.flatten import Slot
+from linnet.nnx.graph.layout import layout_of
+from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, raw
+from linnet.nnx.objects.attributes import nature
+from linnet.nnx.objects.nodes import child_of, children_of
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.versions import note_change
+from linnet.state.filters import Filter, predicates_of, to_predicate
 
 _ABSENT: Any = object()
 

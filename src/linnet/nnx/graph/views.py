@@ -10,26 +10,12 @@ from typing import Any, TypeVar
 
 import jax
 
-from linnet.nnx.graph.definitions import (
-    VariableDef,
-)
-from linnet.nnx.graph.flatten import (
-    unflatten,
-)
-from linnet.nnx.graph.layout import (
-    layout_of,
-)
-from linnet.nnx.graph.split import (
-    clone,
-)
-from linnet.nnx.objects.module import (
-    assign_attributes,
-    iter_modules,
-    not_found,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
+from linnet.nnx.graph.definitions import VariableDef
+from linnet.nnx.graph.graphdef import unflatten
+from linnet.nnx.graph.layout import layout_of
+from linnet.nnx.graph.split import clone
+from linnet.nnx.objects.module import assign_attributes, iter_modules, not_found
+from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import Filter, to_predicate
 
 A = TypeVar("A")
@@ -286,9 +272,7 @@ def as_abstract(tree: A, graph: bool | None = None) -> A:
 
     def abstract(definition: VariableDef, leaf: Any) -> Any:
         del definition
-        from linnet.nnx.objects.sharding import (
-            sharding_of,
-        )
+        from linnet.nnx.objects.sharding import sharding_of
 
         sharding = sharding_of(leaf)
         value = jax.tree.map(lambda x: _struct(x, sharding), leaf.get_raw_value())

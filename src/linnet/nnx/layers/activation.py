@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from linnet.base.typing import Array, Dtype
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, param, spread
-from linnet.nnx.objects.kinds import (
-    Param,
-)
+from linnet.nnx.objects.kinds import Param
 from linnet.ops.activation import (
     celu as celu,
     elu as elu,

@@ -6,26 +6,15 @@ from typing import Any
 import jax.numpy as jnp
 
 from linnet.base import errors
-from linnet.base.typing import (
-    Array,
-    DotGeneral,
-    Dtype,
-    Initializer,
-    PrecisionLike,
-)
+from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike
 from linnet.nnx.layers.dense import LinearGeneral, default_bias_init
 from linnet.nnx.layers.dot_product import dot_product_attention
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, decided, default_kernel_init
 from linnet.nnx.layers.normalization import LayerNorm
 from linnet.nnx.layers.stochastic import forked, next_key
-from linnet.nnx.objects.kinds import (
-    Cache,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-    RngStream,
-)
+from linnet.nnx.objects.kinds import Cache
+from linnet.nnx.random.streams import Rngs, RngStream
 from linnet.ops import attention
 from linnet.ops.decoding import extend_cache
 from linnet.ops.initializers import zeros

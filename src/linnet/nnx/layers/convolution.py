@@ -26,12 +26,8 @@ from linnet.nnx.layers.layer import (
     spread,
     value_of,
 )
-from linnet.nnx.objects.kinds import (
-    Param,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-)
+from linnet.nnx.objects.kinds import Param
+from linnet.nnx.random.streams import Rngs
 from linnet.ops import convolution
 from linnet.ops.axes import as_tuple, per_axis
 from linnet.ops.transposed_convolution import conv_transpose

@@ -23,12 +23,8 @@ from linnet.nnx.layers.layer import (
     spread,
     value_of,
 )
-from linnet.nnx.objects.kinds import (
-    Param,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-)
+from linnet.nnx.objects.kinds import Param
+from linnet.nnx.random.streams import Rngs
 from linnet.ops import linear
 from linnet.ops.axes import as_tuple
 from linnet.ops.initializers import zeros

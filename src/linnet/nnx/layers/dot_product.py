@@ -6,12 +6,8 @@ from typing import Any
 from linnet.base.typing import Array, Dtype, PrecisionLike, PRNGKey
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import spread
-from linnet.nnx.objects.kinds import (
-    Intermediate,
-)
-from linnet.nnx.objects.module import (
-    Module,
-)
+from linnet.nnx.objects.kinds import Intermediate
+from linnet.nnx.objects.module import Module
 from linnet.ops import attention
 
 Promote = Callable[..., Any]

@@ -4,9 +4,7 @@ from typing import Any, TypeVar
 
 from linnet.base.typing import Dtype
 from linnet.ops import dtypes
-from linnet.ops.dtypes import (
-    canonicalize_dtype as canonicalize_dtype,
-)
+from linnet.ops.dtypes import canonicalize_dtype as canonicalize_dtype
 
 T = TypeVar("T", bound="tuple[Any, ...] | list[Any]")
 

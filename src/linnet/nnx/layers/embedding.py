@@ -16,12 +16,8 @@ from linnet.nnx.layers.layer import (
     params_of,
     spread,
 )
-from linnet.nnx.objects.kinds import (
-    Param,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-)
+from linnet.nnx.objects.kinds import Param
+from linnet.nnx.random.streams import Rngs
 from linnet.ops import embedding
 
 Promote = Callable[..., Any]

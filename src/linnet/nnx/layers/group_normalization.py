@@ -8,18 +8,9 @@ import jax.numpy as jnp
 from linnet.base.typing import Array, Axes, Dtype, Initializer
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, value_of
-from linnet.nnx.layers.normalization import (
-    SCALE_AND_BIAS,
-    Promote,
-    factors,
-    statistics_settings,
-)
-from linnet.nnx.objects.kinds import (
-    Param,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-)
+from linnet.nnx.layers.normalization import SCALE_AND_BIAS, Promote, factors, statistics_settings
+from linnet.nnx.objects.kinds import Param
+from linnet.nnx.random.streams import Rngs
 from linnet.ops import normalization
 from linnet.ops.initializers import ones, zeros
 

@@ -14,25 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from linnet.base import errors
 from linnet.base.typing import Dtype, Initializer
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.objects.kinds import (
-    Param,
-)
-from linnet.nnx.objects.module import (
-    Module,
-)
-from linnet.nnx.objects.pytree import (
-    blank,
-)
-from linnet.nnx.objects.variable import (
-    VariableMetadata,
-)
-from linnet.nnx.objects.versions import (
-    note_change,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-    RngStream,
-)
+from linnet.nnx.objects.kinds import Param
+from linnet.nnx.objects.module import Module
+from linnet.nnx.objects.pytree import blank
+from linnet.nnx.objects.variable import VariableMetadata
+from linnet.nnx.objects.versions import note_change
+from linnet.nnx.random.streams import Rngs, RngStream
 from linnet.ops import drawing
 from linnet.ops.initializers import lecun_normal, variance_scaling
 from linnet.ops.keys import takes_deferred_key

@@ -9,15 +9,9 @@ from linnet.base.typing import Array, Dtype, Initializer
 from linnet.nnx.layers.dense import Linear, default_bias_init
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, draw, params_of, spread
-from linnet.nnx.objects.kinds import (
-    Param,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-)
+from linnet.nnx.objects.kinds import Param
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.random.streams import Rngs
 from linnet.ops.initializers import he_uniform
 from linnet.ops.linear import low_rank
 

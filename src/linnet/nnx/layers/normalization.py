@@ -22,13 +22,8 @@ from linnet.nnx.layers.layer import (
     spread,
     value_of,
 )
-from linnet.nnx.objects.kinds import (
-    BatchStat,
-    Param,
-)
-from linnet.nnx.random.streams import (
-    Rngs,
-)
+from linnet.nnx.objects.kinds import BatchStat, Param
+from linnet.nnx.random.streams import Rngs
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
 from linnet.ops.initializers import ones, zeros

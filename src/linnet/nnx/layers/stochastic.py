@@ -6,10 +6,7 @@ from typing import Any
 from linnet.base import errors
 from linnet.base.typing import Array, PRNGKey
 from linnet.nnx.layers.layer import Layer, decided
-from linnet.nnx.random.streams import (
-    Rngs,
-    RngStream,
-)
+from linnet.nnx.random.streams import Rngs, RngStream
 from linnet.ops.dropout import dropout
 from linnet.ops.keys import DeferredKey
 

@@ -39,9 +39,7 @@ def observed(method: Callable[..., Any]) -> Callable[..., Any]:
 def _note(error: Exception, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if not mark_noted(error):
         return
-    from linnet.nnx.objects.trace_level import (
-        name_of,
-    )
+    from linnet.nnx.objects.trace_level import name_of
 
     given = [_told(arg) for arg in args] + [f"{k}={_told(v)}" for k, v in kwargs.items()]
     where = name_of(module, "a module")

@@ -7,19 +7,10 @@ from typing import Any, Generic, TypeVar, overload
 import jax
 
 from linnet.base.jaxcompat import current_trace
-from linnet.nnx.objects import (
-    attributes,
-)
-from linnet.nnx.objects.module import (
-    Module,
-)
-from linnet.nnx.objects.pytree import (
-    put,
-    wrong_level,
-)
-from linnet.nnx.objects.versions import (
-    note_change,
-)
+from linnet.nnx.objects import attributes
+from linnet.nnx.objects.module import Module
+from linnet.nnx.objects.pytree import put, wrong_level
+from linnet.nnx.objects.versions import note_change
 
 A = TypeVar("A")
 

@@ -8,9 +8,7 @@ collections of Linen (``state/kinds.py``): ``Param`` with ``params``, ``BatchSta
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from linnet.nnx.objects.variable import (
-    Variable,
-)
+from linnet.nnx.objects.variable import Variable
 from linnet.state import kinds
 
 A = TypeVar("A")
@@ -110,9 +108,7 @@ def with_metadata(initializer: Callable[..., Any], **metadata: Any) -> Callable[
     """
     import functools
 
-    from linnet.nnx.objects.variable import (
-        boxed,
-    )
+    from linnet.nnx.objects.variable import boxed
 
     @functools.wraps(initializer)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

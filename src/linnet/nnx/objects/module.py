@@ -12,25 +12,12 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from linnet.nnx import (
-    capture as capturing,
-)
-from linnet.nnx.graph.flatten import (
-    iter_graph,
-)
-from linnet.nnx.objects.call_hooks import (
-    observed,
-)
-from linnet.nnx.objects.kinds import (
-    Perturbation,
-    variable_type_from_name,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
+from linnet.nnx import capture as capturing
+from linnet.nnx.objects.call_hooks import observed
+from linnet.nnx.objects.kinds import Perturbation, variable_type_from_name
+from linnet.nnx.objects.nodes import iter_graph
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import Filter, to_predicate
 
 B = TypeVar("B")

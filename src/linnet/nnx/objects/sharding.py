@@ -13,15 +13,8 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from linnet.base.config import config
-from linnet.nnx.objects.variable import (
-    Variable,
-    boxed,
-)
-from linnet.state.partitioning import (
-    PARTITION_NAME as PARTITION_NAME,
-    constrain,
-    get_global_mesh,
-)
+from linnet.nnx.objects.variable import Variable, boxed
+from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME, constrain, get_global_mesh
 
 A = TypeVar("A")
 
@@ -96,72 +89,6 @@ def sharding_of(variable: Variable[Any], mesh: Any = None) -> Any:
     """Return the sharding of a variable on its mesh, a given one or the current one, if any."""
     mesh = mesh or variable.get_metadata("mesh", None) or get_global_mesh()
     return None if mesh is None else NamedSharding(mesh, spec_of(variable))
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
-
-
-def get_partition_spec(tree: A) -> A:
-    """Return a state with the partition specs of its variables in the places of their values.
-
-    >>> from linnet import nnx
-    >>> nnx.get_partition_spec(nnx.State({"a": nnx.Param(1.0)})).a[...]
-    P()
-    """
-
-    def spec(leaf: Any) -> Any:
-        if isinstance(leaf, Variable):
-            return leaf.replace(spec_of(leaf))
-        return PartitionSpec() if hasattr(leaf, "shape") else None
-
-    return jax.tree.map(spec, tree, is_leaf=_is_variable)
-
-
-def get_named_sharding(tree: A, mesh: Any) -> A:
-    """Return a state with the shardings of its variables on a mesh in the places of their values.
-
-    Args:
-        tree: a state, or a pytree of variables.
-        mesh: the mesh.
-    """
-    specs = get_partition_spec(tree)
-    return jax.tree.map(
-        lambda spec: NamedSharding(mesh, spec),
-        specs,
-        is_leaf=lambda x: isinstance(x, PartitionSpec),
-    )
-
-
-def get_abstract_model(
-    init_fn: Callable[[], Any], mesh: Any, *, graph: bool | None = None
-) -> tuple[Any, Any]:
-    """Return the structure of a model that is not made, and its state with shapes and shardings.
-
-    Args:
-        init_fn: makes the model.
-        mesh: the mesh that it is to lie on.
-        graph: taken for Flax's sake.
-    """
-    del graph
-    from linnet.nnx.graph.split import (
-        split,
-    )
-    from linnet.nnx.transforms.eval_shape import (
-        eval_shape,
-    )
-
-    with jax.set_mesh(mesh):
-        graphdef, state = split(eval_shape(init_fn))
-
-    def with_sharding(leaf: Any) -> Any:
-        if not isinstance(leaf, Variable):
-            return leaf
-        sharding = sharding_of(leaf, mesh)
-        value = leaf.get_raw_value()
-        return leaf.replace(jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding))
-
-    return graphdef, jax.tree.map(with_sharding, state, is_leaf=_is_variable)
 
 
 def with_partitioning(

@@ -66,9 +66,7 @@ def forget_copy(variable: Any) -> None:
 
 def name_of(variable: Any, otherwise: str = "a variable") -> str:
     """Say where something stands, as a running function sees it: ``model.layers[0].kernel``."""
-    from linnet.nnx.graph.flatten import (
-        path_to,
-    )
+    from linnet.nnx.objects.nodes import path_to
 
     frame = sys._getframe(1)
     found = ""

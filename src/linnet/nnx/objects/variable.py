@@ -24,15 +24,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 import jax
 
 from linnet.base.jaxcompat import current_trace
-from linnet.nnx.objects import (
-    trace_level as levels,
-)
-from linnet.nnx.objects.operators import (
-    install_operators,
-)
-from linnet.nnx.objects.versions import (
-    note_change,
-)
+from linnet.nnx.objects import trace_level as levels
+from linnet.nnx.objects.operators import install_operators
+from linnet.nnx.objects.versions import note_change
 
 A = TypeVar("A")
 V = TypeVar("V", bound="Variable[Any]")
@@ -109,9 +103,7 @@ class Variable(Generic[A]):
         if kept or type(self).create_value is not Variable.create_value:
             value = self.create_value(value)
             if "out_sharding" in kept:
-                from linnet.nnx.objects.sharding import (
-                    placed,
-                )
+                from linnet.nnx.objects.sharding import placed
 
                 value = placed(self, value)
         _put_value(self, value)

@@ -19,22 +19,10 @@ from jax import random
 
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
-from linnet.nnx.graph.flatten import (
-    iter_graph,
-)
-from linnet.nnx.graph.maps import (
-    map_in_place,
-)
-from linnet.nnx.graph.split import (
-    clone,
-)
-from linnet.nnx.random.streams import (
-    Counts,
-    RngStream,
-    as_key,
-    count_for,
-    split_counts,
-)
+from linnet.nnx.graph.maps import map_in_place
+from linnet.nnx.graph.split import clone
+from linnet.nnx.objects.nodes import iter_graph
+from linnet.nnx.random.streams import Counts, RngStream, as_key, count_for, split_counts
 from linnet.state.filters import Filter, to_predicate
 
 StreamBackup: TypeAlias = tuple[Any, ...]

@@ -27,15 +27,9 @@ from jax import random
 
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.random.samplers import (
-    KeySource,
-)
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.random.samplers import KeySource
 from linnet.ops.keys import DeferredKey
 from linnet.state.filters import Predicate, to_predicate
 

@@ -4,23 +4,11 @@ from typing import Any, TypeVar
 
 import jax
 
-from linnet.nnx.graph.split import (
-    clone,
-    state,
-)
-from linnet.nnx.graph.states import (
-    State,
-    filter_state,
-)
-from linnet.nnx.graph.update import (
-    update,
-)
-from linnet.nnx.graph.views import (
-    as_pure,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
+from linnet.nnx.graph.split import clone, state
+from linnet.nnx.graph.states import State, filter_state
+from linnet.nnx.graph.update import update
+from linnet.nnx.graph.views import as_pure
+from linnet.nnx.objects.pytree import Pytree
 from linnet.state.filters import Filter
 
 A = TypeVar("A")

@@ -10,15 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from linnet.base.errors import listing
-from linnet.nnx.graph.split import (
-    split,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
+from linnet.nnx.graph.split import split
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import Filter
 from linnet.tree import struct
 

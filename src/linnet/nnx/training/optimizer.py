@@ -14,34 +14,14 @@ import jax.numpy as jnp
 
 from linnet.base import errors
 from linnet.base.optional import require
-from linnet.nnx.graph.split import (
-    state,
-)
-from linnet.nnx.graph.states import (
-    State,
-    items_of,
-)
-from linnet.nnx.graph.update import (
-    update,
-)
-from linnet.nnx.graph.views import (
-    as_pure,
-)
-from linnet.nnx.objects.kinds import (
-    BatchStat,
-    Cache,
-    Intermediate,
-    Param,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.random.streams import (
-    RngState,
-)
+from linnet.nnx.graph.split import state
+from linnet.nnx.graph.states import State, items_of
+from linnet.nnx.graph.update import update
+from linnet.nnx.graph.views import as_pure
+from linnet.nnx.objects.kinds import BatchStat, Cache, Intermediate, Param
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.random.streams import RngState
 from linnet.state.filters import Filter
 
 M = TypeVar("M")

@@ -5,9 +5,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from linnet.nnx.graph.split import (
-    CallProxy,
-)
+from linnet.nnx.graph.graphdef import CallProxy
 from linnet.tree import struct
 
 

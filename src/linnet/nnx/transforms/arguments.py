@@ -10,18 +10,10 @@ from typing import Any
 
 import jax
 
-from linnet.nnx.graph.definitions import (
-    Path,
-)
-from linnet.nnx.graph.flatten import (
-    key_of,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
+from linnet.base.typing import Path
+from linnet.nnx.objects.nodes import key_of
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import Predicate
 
 

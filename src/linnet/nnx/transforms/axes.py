@@ -9,10 +9,7 @@ from typing import Any
 
 import jax
 
-from linnet.nnx.graph.states import (
-    State,
-)
-from linnet.nnx.pure_dicts import create_path_filters
+from linnet.nnx.graph.states import State, create_path_filters
 from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
 
@@ -99,3 +96,69 @@ def filters_of(placement: Any) -> list[tuple[Predicate, Any]]:
 def is_by_filter(value: Any) -> bool:
     """Tell whether a placement is one by filters."""
     return isinstance(value, _ByFilter)
+
+
+class Carry:
+    """Stands, among axes, for what goes from one step of a scan to the next."""
+
+
+def _is_axis(value: Any) -> bool:
+    return value is None or value is Carry or isinstance(value, int) or is_by_filter(value)
+
+
+def _leaves(axes: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Iterate over the axes in nested lists, tuples and dictionaries of them, with their paths."""
+    if _is_axis(axes):
+        yield path, axes
+    elif isinstance(axes, Mapping):
+        for key, value in axes.items():
+            yield from _leaves(value, (*path, key))
+    elif isinstance(axes, list | tuple):
+        for key, value in enumerate(axes):
+            yield from _leaves(value, (*path, key))
+    else:
+        raise TypeError(
+            f"{axes!r} was given as an axis. An axis is an integer, None, an nnx.StateAxes, in a "
+            "scan nnx.Carry, or a tuple, list or dictionary of these, as the arguments are built."
+        )
+
+
+def _for_jax(axes: Any, unmapped: Any) -> Any:
+    """Return axes without what is said of objects, which have no leaves that JAX sees."""
+    if is_by_filter(axes):
+        return unmapped
+    if isinstance(axes, Mapping):
+        return {key: _for_jax(value, unmapped) for key, value in axes.items()}
+    if isinstance(axes, list | tuple):
+        return type(axes)(_for_jax(value, unmapped) for value in axes)
+    return unmapped if axes is None else axes
+
+
+def _placed(
+    home: tuple[Any, ...], axes: Any, metadata: Mapping[str, Any], kinds: dict[Any, Group]
+) -> list[Group]:
+    """Return the groups that axes make of the variables below a home."""
+    name = metadata.get(PARTITION_NAME)
+    groups: list[Group] = []
+    for path, each in _leaves(axes):
+        for picks, axis in filters_of(each):
+            within = Within((*home, *path), picks)
+            special = kinds.get(axis)
+            if special is not None:
+                groups.append(
+                    Group(within, special.placement, leaves=special.leaves, whole=special.whole)
+                )
+            else:
+                groups.append(Group(within, axis, axis_name=name))
+    return groups
+
+
+def _per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:
+    if not isinstance(axes, list | tuple):
+        return (axes,) * count
+    if len(axes) != count:
+        raise ValueError(
+            f"{transform} was told {len(axes)} axes, in_axes={tuple(axes)!r}, and called with "
+            f"{count} positional arguments. Give one axis for each argument."
+        )
+    return tuple(axes)

@@ -20,33 +20,13 @@ import numpy as np
 
 from linnet.base.jaxcompat import current_trace
 from linnet.lift.engine import Changes, Group, Plan, Pure
-from linnet.nnx.graph.layout import (
-    Layout,
-    joint_layout,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.transforms.arguments import (
-    Home,
-    Stand,
-    Within,
-    is_object,
-    put_objects,
-    take_objects,
-)
-from linnet.nnx.transforms.axes import (
-    StateSharding,
-    filters_of,
-)
-from linnet.nnx.transforms.publish import (
-    Outcome,
-    publish,
-)
-from linnet.nnx.transforms.store import (
-    ObjectStructure,
-    places_of,
-)
+from linnet.nnx.graph.layout import Layout, joint_layout
+from linnet.nnx.objects.nodes import is_node as is_object
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.transforms.arguments import Home, Stand, Within, put_objects, take_objects
+from linnet.nnx.transforms.axes import StateSharding, filters_of
+from linnet.nnx.transforms.publish import Outcome, publish
+from linnet.nnx.transforms.store import ObjectStructure, places_of
 
 _MISSING: Any = object()
 _set_raw = Variable.__dict__["_value"].__set__
@@ -280,9 +260,7 @@ class JitWrapped:
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
-        from linnet.nnx.transforms.eval_shape import (
-            eval_shape,
-        )
+        from linnet.nnx.transforms.eval_shape import eval_shape
 
         static = {n: arg for n, arg in enumerate(args) if n in self._static}
         fun = with_static(self._fun, static)

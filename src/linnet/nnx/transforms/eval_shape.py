@@ -6,10 +6,7 @@ from typing import Any
 import jax
 
 from linnet.lift.engine import Group, Plan, Pure
-from linnet.nnx.transforms.store import (
-    ObjectStore,
-    abstract_result,
-)
+from linnet.nnx.transforms.store import ObjectStore, abstract_result
 from linnet.state.filters import Everything
 
 _PLAN = Plan((Group(Everything()),), "nnx.eval_shape")

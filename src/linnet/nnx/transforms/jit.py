@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from linnet.base import errors
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.transforms.arguments import is_object
+from linnet.nnx.objects.nodes import is_node as is_object
+from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.transforms.dispatch import JitWrapped
 
 _MISSING: Any = object()

@@ -22,39 +22,18 @@ import jax
 
 from linnet.base import errors
 from linnet.base.jaxcompat import is_mapped
+from linnet.base.typing import Path
 from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
-from linnet.nnx.graph.definitions import (
-    GraphDef,
-    Path,
-    VariableDef,
-    cells_of,
-)
-from linnet.nnx.graph.flatten import (
-    children_of,
-    new_variable,
-    unflatten,
-    walk,
-)
-from linnet.nnx.graph.layout import (
-    Layout,
-    joint_layout,
-)
-from linnet.nnx.objects import (
-    sharding,
-    trace_level as levels,
-)
-from linnet.nnx.objects.attributes import (
-    nature,
-)
-from linnet.nnx.objects.pytree import (
-    Pytree,
-)
-from linnet.nnx.objects.variable import (
-    Variable,
-)
-from linnet.nnx.random.streams import (
-    RngState,
-)
+from linnet.nnx.graph.build import new_variable
+from linnet.nnx.graph.definitions import VariableDef, cells_of
+from linnet.nnx.graph.graphdef import GraphDef, unflatten, walk
+from linnet.nnx.graph.layout import Layout, joint_layout
+from linnet.nnx.objects import sharding, trace_level as levels
+from linnet.nnx.objects.attributes import nature
+from linnet.nnx.objects.nodes import children_of
+from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.random.streams import RngState
 from linnet.nnx.transforms.arguments import (
     RESULT,
     Home,
@@ -63,10 +42,7 @@ from linnet.nnx.transforms.arguments import (
     put_objects,
     take_objects,
 )
-from linnet.nnx.transforms.publish import (
-    Outcome,
-    publish,
-)
+from linnet.nnx.transforms.publish import Outcome, publish
 
 
 class ObjectStore:

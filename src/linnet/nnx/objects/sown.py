@@ -1,0 +1,40 @@
+"""Where values that modules sow go while something is captured.
+
+While a function runs under ``nnx.capture``, every module that it got knows where the values of the
+types asked for go: not to its attributes, but to a dictionary beside it.
+"""
+
+from typing import Any
+
+NOT_ASKED_FOR: Any = object()
+"""What :func:`place_for` returns for a type that is captured by nobody, while something is."""
+
+
+class _Capture:
+    """One running capture: which types, and for each module of it the values by name."""
+
+    def __init__(self, types: tuple[Any, ...], outputs: Any) -> None:
+        self.types = types
+        self.outputs = outputs
+        self.places: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+    def place(self, module: Any) -> dict[str, Any] | None:
+        found = self.places.get(id(module))
+        return found[1] if found else None
+
+
+_running: list[_Capture] = []
+
+
+def place_for(module: Any, kind: Any) -> Any:
+    """Return where values of a kind that a module sows go.
+
+    Returns:
+        A dictionary; ``None`` if nothing is captured here, so that they go to the module;
+        ``NOT_ASKED_FOR`` if something is, but not this kind.
+    """
+    for running in reversed(_running):
+        place = running.place(module)
+        if place is not None:
+            return place if kind in running.types else NOT_ASKED_FOR
+    return None

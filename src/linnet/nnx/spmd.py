@@ -1,0 +1,86 @@
+"""Whole models on a mesh: the partition specs and shardings of their states."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from linnet.nnx.graph.views import (
+    abstract_with_sharding as abstract_with_sharding,
+    as_abstract as as_abstract,
+)
+from linnet.nnx.objects.sharding import (
+    add_axis as add_axis,
+    remove_axis as remove_axis,
+    sharding_of,
+    spec_of,
+    with_partitioning as with_partitioning,
+)
+from linnet.nnx.objects.variable import Variable
+from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape
+from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME
+
+A = TypeVar("A")
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, Variable)
+
+
+def get_partition_spec(tree: A) -> A:
+    """Return a state with the partition specs of its variables in the places of their values.
+
+    >>> from linnet import nnx
+    >>> nnx.get_partition_spec(nnx.State({"a": nnx.Param(1.0)})).a[...]
+    P()
+    """
+
+    def spec(leaf: Any) -> Any:
+        if isinstance(leaf, Variable):
+            return leaf.replace(spec_of(leaf))
+        return PartitionSpec() if hasattr(leaf, "shape") else None
+
+    return jax.tree.map(spec, tree, is_leaf=_is_variable)
+
+
+def get_named_sharding(tree: A, mesh: Any) -> A:
+    """Return a state with the shardings of its variables on a mesh in the places of their values.
+
+    Args:
+        tree: a state, or a pytree of variables.
+        mesh: the mesh.
+    """
+    specs = get_partition_spec(tree)
+    return jax.tree.map(
+        lambda spec: NamedSharding(mesh, spec),
+        specs,
+        is_leaf=lambda x: isinstance(x, PartitionSpec),
+    )
+
+
+def get_abstract_model(
+    init_fn: Callable[[], Any], mesh: Any, *, graph: bool | None = None
+) -> tuple[Any, Any]:
+    """Return the structure of a model that is not made, and its state with shapes and shardings.
+
+    Args:
+        init_fn: makes the model.
+        mesh: the mesh that it is to lie on.
+        graph: taken for Flax's sake.
+    """
+    del graph
+    from linnet.nnx.graph.split import split
+    from linnet.nnx.transforms.eval_shape import eval_shape
+
+    with jax.set_mesh(mesh):
+        graphdef, state = split(eval_shape(init_fn))
+
+    def with_sharding(leaf: Any) -> Any:
+        if not isinstance(leaf, Variable):
+            return leaf
+        sharding = sharding_of(leaf, mesh)
+        value = leaf.get_raw_value()
+        return leaf.replace(jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding))
+
+    return graphdef, jax.tree.map(with_sharding, state, is_leaf=_is_variable)
