@@ -1,82 +1,59 @@
-"""Which module of Linnet stands for which module of Flax.
+"""Which module of Linnet stands for which module of Flax."""
 
-Where Linnet spreads over several modules what Flax has in one, the names are gathered by a façade
-in ``linnet.as_flax.modules``, or for NNX, whose modules programs also reach as attributes, in
-``linnet.nnx.namespaces``.
-"""
+from linnet.as_flax.names import MODULES as _GATHERED
+from linnet.base.names import publish
+from linnet.linen.names import MODULES as _LINEN
+from linnet.nnx.names import MODULES as _NNX
 
 VERSION = "0.12.8"
 
+publish("linnet.as_flax", _GATHERED)
+
+
+def _homes(package: str, table: dict[str, str]) -> dict[str, str]:
+    """Return the modules of a table under Flax's names, with where they are here."""
+    return {
+        f"flax.{package}.{name}": f"linnet.{package}.{name}" if ":" in entry else entry
+        for name, entry in table.items()
+    }
+
+
 MODULES = {
-    "flax": "linnet.as_flax.modules.flax",
+    "flax": "linnet.as_flax.flax",
     "flax.configurations": "linnet.base.config",
-    "flax.core": "linnet.as_flax.modules.core",
+    "flax.core": "linnet.as_flax.core",
     "flax.core.axes_scan": "linnet.lift.axes",
     "flax.core.frozen_dict": "linnet.tree.frozen_dict",
-    "flax.core.meta": "linnet.as_flax.modules.meta",
-    "flax.core.scope": "linnet.as_flax.modules.scope",
-    "flax.core.variables": "linnet.as_flax.modules.variables",
+    "flax.core.meta": "linnet.as_flax.meta",
+    "flax.core.scope": "linnet.as_flax.scope",
+    "flax.core.variables": "linnet.as_flax.variables",
     "flax.errors": "linnet.base.errors",
     "flax.ids": "linnet.base.ids",
     "flax.jax_utils": "linnet.training.replication",
     "flax.linen": "linnet.linen",
-    "flax.linen.activation": "linnet.linen.layers.activation",
-    "flax.linen.attention": "linnet.linen.layers.attention",
-    "flax.linen.combinators": "linnet.linen.layers.combinators",
-    "flax.linen.dtypes": "linnet.linen.dtypes",
-    "flax.linen.initializers": "linnet.linen.initializers",
-    "flax.linen.linear": "linnet.linen.linear",
-    "flax.linen.module": "linnet.linen.modules.module",
-    "flax.linen.normalization": "linnet.linen.layers.normalization",
-    "flax.linen.partitioning": "linnet.as_flax.modules.partitioning",
-    "flax.linen.pooling": "linnet.linen.pooling",
-    "flax.linen.spmd": "linnet.linen.spmd",
-    "flax.linen.stochastic": "linnet.linen.layers.stochastic",
-    "flax.linen.summary": "linnet.linen.modules.summary",
     "flax.linen.transforms": "linnet.linen.transforms",
+    **_homes("linen", _LINEN),
     "flax.nnx": "linnet.nnx",
-    "flax.nnx.compat": "linnet.nnx.namespaces.compat",
-    "flax.nnx.filterlib": "linnet.nnx.namespaces.filterlib",
-    "flax.nnx.graph": "linnet.nnx.namespaces.graphlib",
-    "flax.nnx.graphlib": "linnet.nnx.namespaces.graphlib",
-    "flax.nnx.helpers": "linnet.nnx.namespaces.containers",
-    "flax.nnx.module": "linnet.nnx.namespaces.modules",
-    "flax.nnx.nn": "linnet.nnx.namespaces.nn",
-    "flax.nnx.nn.activations": "linnet.nnx.layers.activation",
-    "flax.nnx.nn.attention": "linnet.nnx.namespaces.attention",
-    "flax.nnx.nn.dtypes": "linnet.nnx.layers.dtypes",
-    "flax.nnx.nn.initializers": "linnet.nnx.initializers",
-    "flax.nnx.nn.linear": "linnet.nnx.namespaces.linear",
-    "flax.nnx.nn.lora": "linnet.nnx.layers.lora",
-    "flax.nnx.nn.normalization": "linnet.nnx.namespaces.normalization",
-    "flax.nnx.nn.stochastic": "linnet.nnx.layers.stochastic",
-    "flax.nnx.pytreelib": "linnet.nnx.namespaces.pytreelib",
-    "flax.nnx.rnglib": "linnet.nnx.namespaces.rnglib",
-    "flax.nnx.spmd": "linnet.nnx.namespaces.spmd",
-    "flax.nnx.statelib": "linnet.nnx.namespaces.statelib",
+    "flax.nnx.compat": "linnet.nnx.compat",
+    "flax.nnx.spmd": "linnet.nnx.spmd",
     "flax.nnx.summary": "linnet.nnx.summary",
     "flax.nnx.training": "linnet.nnx.training",
     "flax.nnx.training.ema": "linnet.nnx.training.ema",
     "flax.nnx.training.metrics": "linnet.nnx.training.metrics",
     "flax.nnx.training.optimizer": "linnet.nnx.training.optimizer",
     "flax.nnx.transforms": "linnet.nnx.transforms",
-    "flax.nnx.transforms.autodiff": "linnet.nnx.transforms.grad",
-    "flax.nnx.transforms.compilation": "linnet.nnx.namespaces.compilation",
-    "flax.nnx.transforms.iteration": "linnet.nnx.namespaces.iteration",
-    "flax.nnx.transforms.transforms": "linnet.nnx.namespaces.transforms",
-    "flax.nnx.traversals": "linnet.nnx.namespaces.traversals",
-    "flax.nnx.variablelib": "linnet.nnx.namespaces.variablelib",
-    "flax.nnx.visualization": "linnet.nnx.visualization",
+    **_homes("nnx", _NNX),
     "flax.serialization": "linnet.tree.serialization",
     "flax.struct": "linnet.tree.struct",
     "flax.traceback_util": "linnet.base.traceback",
-    "flax.training": "linnet.as_flax.modules.training",
-    "flax.training.common_utils": "linnet.as_flax.modules.common_utils",
+    "flax.training": "linnet.as_flax.training",
+    "flax.training.common_utils": "linnet.training.replication",
     "flax.training.train_state": "linnet.training.train_state",
-    "flax.traverse_util": "linnet.as_flax.modules.traverse_util",
-    "flax.typing": "linnet.as_flax.modules.typing",
-    "flax.version": "linnet.as_flax.modules.version",
+    "flax.traverse_util": "linnet.as_flax.traverse_util",
+    "flax.typing": "linnet.as_flax.typing",
+    "flax.version": "linnet.as_flax.version",
 }
+del MODULES["flax.nnx.object"]  # an attribute of ``nnx``, which is no module in Flax
 
 # modules of Flax that a program may ask for in vain, for now
 COMING = frozenset(

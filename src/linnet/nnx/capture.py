@@ -1,13 +1,14 @@
 """Capturing: collect what a model sows, or would be perturbed by, during one call.
 
-While a function runs under :func:`capture`, every module that it got knows where the values of the
-types asked for go: not to its attributes, but to a state beside it. Nothing stays on the model.
+Nothing stays on the model; ``objects/sown.py`` says where the values go.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from linnet.nnx.objects.sown import Capture, running_captures
 from linnet.nnx.objects.variable import Variable
 
 
@@ -77,16 +78,16 @@ def _run(
     from linnet.nnx.graph.states import State, filter_state, from_flat_state
 
     asked = types if outputs is None or outputs in types else (*types, outputs)
-    running = _Capture(asked, outputs)
+    running = Capture(asked, outputs)
     modules = _modules_of(roots)
     for path, module in modules:
         running.places[id(module)] = (module, _initial(init, path))
-    _running.append(running)
+    running_captures.append(running)
     undo = _record_methods([module for _, module in modules], running) if outputs else None
     try:
         result = fn(*args, **kwargs)
     finally:
-        _running.remove(running)
+        running_captures.remove(running)
         if undo is not None:
             undo()
     flat = [
@@ -124,7 +125,7 @@ def _initial(init: Any, path: tuple[Any, ...]) -> dict[str, Any]:
     return {name: v.copy() for name, v in level.items() if isinstance(v, Variable)}
 
 
-def _record_methods(modules: list[Any], running: _Capture) -> Callable[[], None]:
+def _record_methods(modules: list[Any], running: Capture) -> Callable[[], None]:
     """Have the methods of the classes of some modules keep their results, for a while."""
     replaced: list[tuple[Any, str, Any]] = []
     for cls in {type(module) for module in modules}:
@@ -143,8 +144,6 @@ def _record_methods(modules: list[Any], running: _Capture) -> Callable[[], None]
 
 
 def _own_methods(cls: Any) -> list[tuple[str, Any]]:
-    import inspect
-
     from linnet.nnx.objects.module import Module
 
     known = set(dir(Module)) - {"__call__"}
@@ -155,7 +154,7 @@ def _own_methods(cls: Any) -> list[tuple[str, Any]]:
     ]
 
 
-def _recorded(name: str, method: Any, running: _Capture) -> Any:
+def _recorded(name: str, method: Any, running: Capture) -> Any:
     @functools.wraps(method)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)

@@ -10,12 +10,12 @@ from linnet.nnx.graph.views import (
     abstract_with_sharding as abstract_with_sharding,
     as_abstract as as_abstract,
 )
+from linnet.nnx.objects.kinds import with_metadata
 from linnet.nnx.objects.sharding import (
     add_axis as add_axis,
     remove_axis as remove_axis,
     sharding_of,
     spec_of,
-    with_partitioning as with_partitioning,
 )
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape
@@ -38,7 +38,7 @@ def get_partition_spec(tree: A) -> A:
 
     def spec(leaf: Any) -> Any:
         if isinstance(leaf, Variable):
-            return leaf.replace(spec_of(leaf))
+            return leaf.replace(spec_of(leaf.get_metadata()))
         return PartitionSpec() if hasattr(leaf, "shape") else None
 
     return jax.tree.map(spec, tree, is_leaf=_is_variable)
@@ -79,8 +79,25 @@ def get_abstract_model(
     def with_sharding(leaf: Any) -> Any:
         if not isinstance(leaf, Variable):
             return leaf
-        sharding = sharding_of(leaf, mesh)
+        sharding = sharding_of(leaf.get_metadata(), mesh)
         value = leaf.get_raw_value()
         return leaf.replace(jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding))
 
     return graphdef, jax.tree.map(with_sharding, state, is_leaf=_is_variable)
+
+
+def with_partitioning(
+    initializer: Callable[..., Any],
+    sharding: tuple[Any, ...],
+    mesh: Any = None,
+    **metadata: Any,
+) -> Callable[..., Any]:
+    """Have the variable that an initializer's value is put in be laid out over a mesh.
+
+    Args:
+        initializer: a function that returns a value.
+        sharding: a name or ``None`` for each axis of it.
+        mesh: the mesh; by default the current one.
+        **metadata: further metadata for the variable.
+    """
+    return with_metadata(initializer, out_sharding=sharding, mesh=mesh, **metadata)

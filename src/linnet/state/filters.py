@@ -16,10 +16,11 @@ Everything here is frozen, hashable and compares by value, so a filter can be a 
 
 import builtins
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import EllipsisType
 from typing import Any as AnyValue, TypeAlias, cast
 
+from linnet.base import errors
 from linnet.base.typing import Path
 
 Predicate: TypeAlias = Callable[[Path, AnyValue], bool]
@@ -178,7 +179,10 @@ def to_predicate(filter_like: Filter) -> Predicate:
     )
 
 
-def predicates_of(filters: Sequence[Filter]) -> tuple[Any, ...]:
+# --- sorting by filters ------------------------------------------------------------------------
+
+
+def predicates_of(filters: Sequence[Filter]) -> tuple[AnyValue, ...]:
     """Read several filters, of which the first that matches counts.
 
     Raises:
@@ -196,12 +200,12 @@ def predicates_of(filters: Sequence[Filter]) -> tuple[Any, ...]:
 
 
 def sorted_into(
-    pairs: Iterable[tuple[Path, Any]], filters: Sequence[Filter], *, exhaustive: bool
-) -> list[list[tuple[Path, Any]]]:
+    pairs: Iterable[tuple[Path, AnyValue]], filters: Sequence[Filter], *, exhaustive: bool
+) -> list[list[tuple[Path, AnyValue]]]:
     """Give each pair to the first filter that matches it."""
     predicates = predicates_of(filters)
-    parts: list[list[tuple[Path, Any]]] = [[] for _ in predicates]
-    rest: list[tuple[Path, Any]] = []
+    parts: list[list[tuple[Path, AnyValue]]] = [[] for _ in predicates]
+    rest: list[tuple[Path, AnyValue]] = []
     for path, leaf in pairs:
         for predicate, part in zip(predicates, parts, strict=True):
             if predicate(path, leaf):
@@ -214,7 +218,7 @@ def sorted_into(
     return parts
 
 
-def remainder_text(rest: Sequence[tuple[Path, Any]], filters: Sequence[Filter]) -> str:
+def remainder_text(rest: Sequence[tuple[Path, AnyValue]], filters: Sequence[Filter]) -> str:
     """Word the error of leaves that no filter matches."""
     shown = ", ".join(f"{errors.path_text(p)} ({type(leaf).__name__})" for p, leaf in rest[:8])
     more = f" and {len(rest) - 8} more" if len(rest) > 8 else ""

@@ -21,10 +21,9 @@ from linnet.nnx.graph.flatten import Walk
 from linnet.nnx.graph.graphdef import GraphDef, intern_graphdef, joined, leaves_in_order
 from linnet.nnx.graph.reconcile import Settler
 from linnet.nnx.graph.states import from_flat_state
-from linnet.nnx.objects.nodes import is_node as is_object
+from linnet.nnx.objects.nodes import is_node as is_node
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable
-from linnet.nnx.transforms.publish import Outcome
 from linnet.state.filters import sorted_into
 
 _MISSING: Any = object()
@@ -124,15 +123,12 @@ class SplitContext:
         """Take an object apart; see ``nnx.split``. What was met before is left out of its state."""
         graphdef, flat = self._walked(node)
         if not filters:
-            paths = [path for path, _ in flat]
-            return graphdef, flat[0][1] if paths == [()] else from_flat_state(flat)
+            return graphdef, nested(flat)
         parts = sorted_into(flat, filters, exhaustive=True)
         return (graphdef, *map(from_flat_state, parts))
 
     def flatten(self, node: Any, *filters: Any, with_paths: bool = True) -> Any:
         """Take an object apart into structure and flat states, or values."""
-        from linnet.nnx.graph.states import to_flat_state
-
         if filters:
             graphdef, *states = self.split(node, *filters)
             return (graphdef, *map(to_flat_state, states))
@@ -180,8 +176,7 @@ class MergeContext:
         update = self._update
         if update is not None and isinstance(graphdef, LinkedGraphDef) and not self._is_inner:
             values = {n: _raw(leaf) for n, leaf in enumerate(leaves)}
-            outcome = Outcome((), graphdef, graphdef.origins)
-            return Settler(outcome, values, update.outer or []).settle(graphdef.root)
+            return Settler(graphdef.origins, values, update.outer or []).settle(graphdef.root)
         builder = Builder(iter(leaves), new_variable)
         builder.members = self._members
         made = builder.build(graphdef.root)
@@ -346,22 +341,20 @@ def to_tree(
     >>> jax.tree.leaves(tree), nnx.from_tree(tree)["m"].a[...]
     ([1.0, 2.0], 1.0)
     """
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_object)
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_node)
     prefixes = _spread(prefix, tree, len(leaves))
     with split_context(ctxtag) as context:
         seen: dict[int, tuple[Any, Any]] = {}
         made: list[Any] = []
         for (path, leaf), each in zip(leaves, prefixes, strict=True):
-            if check_aliasing and is_object(leaf):
+            if check_aliasing and is_node(leaf):
                 _check_alias(leaf, path, each, seen)
-            taken = is_object(leaf) or map_non_graph_nodes
+            taken = is_node(leaf) or map_non_graph_nodes
             made.append(split_fn(context, path, each, leaf) if taken else leaf)
     return jax.tree.unflatten(treedef, made)
 
 
 def _check_alias(leaf: Any, path: Any, prefix: Any, seen: dict[int, tuple[Any, Any]]) -> None:
-    from linnet.nnx.objects.nodes import iter_graph
-
     for inner, part in iter_graph(leaf):
         if isinstance(part, Variable | Pytree):
             first = seen.setdefault(id(part), (prefix, (path, inner)))
@@ -409,7 +402,7 @@ def from_tree(
     return jax.tree.unflatten(treedef, made)
 
 
-def _spread(prefix: Any, tree: Any, count: int, is_leaf: Any = is_object) -> list[Any]:
+def _spread(prefix: Any, tree: Any, count: int, is_leaf: Any = is_node) -> list[Any]:
     if prefix is _MISSING:
         return [None] * count
     found: list[Any] = []

@@ -107,6 +107,10 @@ class Walk:
             return ARRAY
         return StaticDef(value, static_key(value))
 
+    def leaves(self) -> list[Any]:
+        """Return what a state holds of each cell: the variable itself, or the array."""
+        return [cell if isinstance(cell, Variable) else cell.get() for cell in self.cells]
+
     def _variable(self, variable: Variable[Any], path: Path) -> Any:
         known = self.index.get(id(variable))
         if known is not None:

@@ -256,4 +256,4 @@ class CallProxy:
             target = target[step[0]] if isinstance(step, tuple) else getattr(target, step)
         result = target(*args, **kwargs)
         after, done = walk(node)
-        return result, (after, nested(done.paths, done.leaves()))
+        return result, (after, nested(list(zip(done.paths, done.leaves(), strict=True))))

@@ -183,7 +183,9 @@ def unflatten(
     """
     del index_ref, outer_index_outer_ref, recreate_variables
     leaves = leaves_in_order(graphdef, state)
-    made, _ = graphs.unflatten(graphdef, leaves, _copied if copy_variables else new_variable)
+    made, _ = graphs.unflatten(
+        graphdef, leaves, copied_variable if copy_variables else new_variable
+    )
     return made
 
 

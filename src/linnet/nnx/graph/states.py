@@ -16,9 +16,11 @@ import jax
 import numpy as np
 
 from linnet.base import errors
+from linnet.display import notebook
+from linnet.display.outline import Outline, pair_key, repr_key, text_of
 from linnet.nnx.objects.nodes import sort_key
 from linnet.nnx.objects.variable import Variable
-from linnet.state.filters import Filter
+from linnet.state.filters import Filter, PathIn, sorted_into
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -94,14 +96,13 @@ class State(MutableMapping[Any, V], Generic[K, V]):
         return diff(self, other) if other else self
 
     def __repr__(self) -> str:
-        from linnet.nnx.text import text_of
-
         return text_of(self)
 
-    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
-        from linnet.nnx.visualization import render_state
+    def _outline_(self) -> Outline:
+        return Outline("State({", self._mapping.items(), "})", keys=repr_key)
 
-        return render_state(self, path, subtree_renderer)
+    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
+        return notebook.mapping(type(self), self._mapping, path, subtree_renderer)
 
     def __getstate__(self) -> Any:
         return self._mapping
@@ -236,9 +237,10 @@ class FlatState(Sequence[tuple[Path, V]], Generic[V]):
         return self._paths[index], self._leaves[index]
 
     def __repr__(self) -> str:
-        from linnet.nnx.text import text_of
-
         return text_of(self)
+
+    def _outline_(self) -> Outline:
+        return Outline("FlatState([", self, "])", keys=pair_key)
 
     def to_nested_state(self) -> State[Any, V]:
         """Return the state that this is the flat form of."""
@@ -311,6 +313,11 @@ def from_flat_state(flat_state: Any, *, cls: Any = State) -> Any:
             level = level.setdefault(key, {})
         level[path[-1]] = leaf
     return tree if cls is dict else cls(tree)
+
+
+def nested(pairs: list[tuple[Path, Any]]) -> Any:
+    """Return the state of pairs (path, leaf): nested, or the leaf itself where it is the root."""
+    return pairs[0][1] if len(pairs) == 1 and pairs[0][0] == () else from_flat_state(pairs)
 
 
 def map_state(f: Callable[[Path, Any], Any], state: Any) -> Any:
@@ -474,8 +481,6 @@ def restore_int_paths(pure_dict: Any) -> Any:
 
 def create_path_filters(state: Any) -> dict[Any, Any]:
     """Return for each value in a state a filter for the paths at which it stands."""
-    from linnet.state.filters import PathIn
-
     by_value: dict[Any, list[Path]] = {}
     for path, value in items_of(state):
         by_value.setdefault(value, []).append(path)

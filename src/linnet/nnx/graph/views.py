@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 import jax
 
+from linnet.base.errors import listing, near
 from linnet.nnx.graph.definitions import VariableDef
 from linnet.nnx.graph.graphdef import unflatten
 from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.module import assign_attributes, iter_modules, not_found
+from linnet.nnx.objects.sharding import sharding_of
 from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import Filter, to_predicate
 
@@ -67,9 +69,7 @@ def view(
             unused -= set(taken)
     if unused and raise_if_not_found:
         known = {name for _, module in iter_modules(made) for name in view_parameters(type(module))}
-        from linnet.base.errors import listing, near
-
-        raise ValueError(
+            raise ValueError(
             f"Unused keys found in nnx.view: {listing(sorted(unused))}; no module of "
             f"{type(node).__name__} takes them in its method set_view. Known are "
             f"{listing(sorted(known))}.{''.join(near(name, known) for name in sorted(unused))}"
@@ -272,9 +272,7 @@ def as_abstract(tree: A, graph: bool | None = None) -> A:
 
     def abstract(definition: VariableDef, leaf: Any) -> Any:
         del definition
-        from linnet.nnx.objects.sharding import sharding_of
-
-        sharding = sharding_of(leaf)
+        sharding = sharding_of(leaf.get_metadata())
         value = jax.tree.map(lambda x: _struct(x, sharding), leaf.get_raw_value())
         return type(leaf).from_metadata(value, leaf.get_metadata())
 

@@ -13,6 +13,7 @@ from typing import Any
 from linnet.base.errors import near
 from linnet.base.traceback import mark_noted
 from linnet.display.outline import shape_text
+from linnet.nnx.objects.trace_level import name_of
 
 Watcher = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -39,8 +40,6 @@ def observed(method: Callable[..., Any]) -> Callable[..., Any]:
 def _note(error: Exception, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     if not mark_noted(error):
         return
-    from linnet.nnx.objects.trace_level import name_of
-
     given = [_told(arg) for arg in args] + [f"{k}={_told(v)}" for k, v in kwargs.items()]
     where = name_of(module, "a module")
     error.add_note(f"In {where} ({type(module).__name__}), called with ({', '.join(given)})")

@@ -7,9 +7,11 @@ from typing import Any, Generic, TypeVar, overload
 import jax
 
 from linnet.base.jaxcompat import current_trace
+from linnet.display.outline import Outline, repr_key
 from linnet.nnx.objects import attributes
 from linnet.nnx.objects.module import Module
 from linnet.nnx.objects.pytree import put, wrong_level
+from linnet.nnx.objects.sizes import sizes_text
 from linnet.nnx.objects.versions import note_change
 
 A = TypeVar("A")
@@ -114,6 +116,14 @@ class List(Module, MutableSequence[A], Generic[A]):
     def _key_entry(key: Any) -> Any:
         return jax.tree_util.SequenceKey(key) if isinstance(key, int) else Module._key_entry(key)
 
+    def _outline_(self) -> Outline:
+        name = type(self).__name__
+        items = [("", item) for item in self._items]
+        return Outline(f"{name}([", items, "])", sizes_text(self), again=f"{name}(...)")
+
+    def _shown(self) -> dict[str, Any]:
+        return {str(number): item for number, item in enumerate(self._items)} | super()._shown()
+
     def __getstate__(self) -> Any:
         return {**super().__getstate__(), "items": list(self._items)}
 
@@ -161,6 +171,12 @@ class Dict(Module, MutableMapping[str, A], Generic[A]):
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+    def _outline_(self) -> Outline:
+        name, items = type(self).__name__, self.items()
+        return Outline(
+            f"{name}({{", items, "})", sizes_text(self), again=f"{name}(...)", keys=repr_key
+        )
 
     def __getattr__(self, name: str) -> A:  # for type checkers: any name may be an entry
         raise AttributeError(

@@ -5,10 +5,11 @@ collections of Linen (``state/kinds.py``): ``Param`` with ``params``, ``BatchSta
 ``batch_stats``; a type without a name of its own is registered under the name of its class.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, boxed
 from linnet.state import kinds
 
 A = TypeVar("A")
@@ -106,9 +107,6 @@ def with_metadata(initializer: Callable[..., Any], **metadata: Any) -> Callable[
     >>> nnx.Param(init(jax.random.key(0), (2, 3))).unit
     'm'
     """
-    import functools
-
-    from linnet.nnx.objects.variable import boxed
 
     @functools.wraps(initializer)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

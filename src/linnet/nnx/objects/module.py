@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from linnet.nnx import capture as capturing
+from linnet.base.errors import listing, near
+from linnet.nnx.objects import sown
 from linnet.nnx.objects.call_hooks import observed
 from linnet.nnx.objects.kinds import Perturbation, variable_type_from_name
 from linnet.nnx.objects.nodes import iter_graph
@@ -80,8 +81,8 @@ class Module(Pytree):
             ValueError: the attribute exists and is no variable of this type.
         """
         kind = _kind(variable_type)
-        captured = capturing.place_for(self, kind)
-        if captured is capturing.NOT_ASKED_FOR:
+        captured = sown.place_for(self, kind)
+        if captured is sown.NOT_ASKED_FOR:
             return False
         if captured is not None:
             before = captured[name]._value if name in captured else init_fn()
@@ -113,8 +114,8 @@ class Module(Pytree):
             ValueError: the attribute exists and is no variable of this type.
         """
         kind = _kind(variable_type)
-        captured = capturing.place_for(self, kind)
-        if captured is capturing.NOT_ASKED_FOR:
+        captured = sown.place_for(self, kind)
+        if captured is sown.NOT_ASKED_FOR:
             return value
         home = self.__dict__ if captured is None else captured
         if name not in home:
@@ -215,8 +216,6 @@ def assign_attributes(node: Any, only: Filter, attributes: Mapping[str, Any]) ->
 
 def not_found(what: str, node: Any, missing: list[str]) -> str:
     """Word the error of attributes that no module of a model has."""
-    from linnet.base.errors import listing, near
-
     known = {name for _, module in iter_modules(node) for name in module.__dict__}
     return (
         f"{what} was to set {listing(missing)}, but no module of {type(node).__name__} has an "

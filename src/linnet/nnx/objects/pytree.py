@@ -21,8 +21,13 @@ import jax
 
 from linnet.base import errors
 from linnet.base.jaxcompat import current_trace
-from linnet.nnx.objects import attributes, trace_level as levels
+from linnet.display import notebook
+from linnet.display.outline import Outline, text_of
+from linnet.nnx.objects import attributes, trace_level
 from linnet.nnx.objects.attributes import data, nature, static
+from linnet.nnx.objects.nodes import Node
+from linnet.nnx.objects.sizes import sizes_text
+from linnet.nnx.objects.statics import Statics
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.objects.versions import note_change
 
@@ -30,7 +35,7 @@ T = TypeVar("T")
 put = object.__setattr__
 
 
-class Pytree(metaclass=abc.ABCMeta):
+class Pytree(Node, metaclass=abc.ABCMeta):
     """An object whose attributes are data or static.
 
     Subclasses are registered with JAX as pytrees. With the class argument ``pytree=False`` they are
@@ -113,20 +118,13 @@ class Pytree(metaclass=abc.ABCMeta):
         return attributes.holds_data(value) if status is None else status
 
     def _children(self) -> list[tuple[Any, Any]]:
-        """Return the attributes in the order in which they are flattened, with their keys."""
         fields = self.__dict__
         return [(name, fields[name]) for name in sorted(fields)]
 
     def _get_child(self, key: Any) -> Any:
-        """Return an attribute by its key.
-
-        Raises:
-            KeyError: there is none.
-        """
         return self.__dict__[key]
 
     def _put_child(self, key: Any, value: Any) -> None:
-        """Set an attribute by its key, without checks."""
         vars(self)[key] = value
 
     def _fill(self, statics: dict[str, Any]) -> None:
@@ -134,7 +132,6 @@ class Pytree(metaclass=abc.ABCMeta):
         vars(self).update(statics)
 
     def _drop_child(self, key: Any) -> None:
-        """Remove an attribute by its key, without checks."""
         del vars(self)[key]
 
     @staticmethod
@@ -152,14 +149,19 @@ class Pytree(metaclass=abc.ABCMeta):
         put(self, "_statuses", state["statuses"])
 
     def __repr__(self) -> str:
-        from linnet.nnx.text import text_of
+        return text_of(self, arrays=False)
 
-        return text_of(self)
+    def _outline_(self) -> Outline:
+        name = type(self).__name__
+        return Outline(f"{name}(", self._shown(), ")", sizes_text(self), again=f"{name}(...)")
+
+    def _shown(self) -> dict[str, Any]:
+        """Return the attributes that a reader is shown."""
+        return {name: v for name, v in self.__dict__.items() if not name.startswith("_")}
 
     def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
-        from linnet.nnx.visualization import render_object
-
-        return render_object(self, path, subtree_renderer)
+        note = sizes_text(self)
+        return notebook.constructor(type(self), self._shown(), note, path, subtree_renderer)
 
 
 attributes.register_data_type(Variable)
@@ -234,7 +236,9 @@ def _explicitly_static(owner: Any, name: str, value: Any) -> str:
 def wrong_level(owner: Any, name: str) -> Exception:
     """Return the error of an attribute set at another level of tracing than the object's own."""
     return errors.TraceContextError(
-        "A function sets attribute", f"{name!r} of {levels.name_of(owner)}", type(owner).__name__
+        "A function sets attribute",
+        f"{name!r} of {trace_level.name_of(owner)}",
+        type(owner).__name__,
     )
 
 

@@ -6,14 +6,14 @@ the one that ``jax.set_mesh`` made current. Names may be logical: the rules of i
 (``sharding_rules``), or those of ``nnx.logical_axis_rules``, say which axis of the mesh one means.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from linnet.base.config import config
-from linnet.nnx.objects.variable import Variable, boxed
+from linnet.state.logical import get_logical_axis_rules
 from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME, constrain, get_global_mesh
 
 A = TypeVar("A")
@@ -48,77 +48,56 @@ def using_eager_sharding() -> bool:
     return config.flax_always_shard_variable
 
 
-def placed(variable: Variable[Any], value: Any) -> Any:
-    """Lay a new variable's value out as its metadata says.
+def placed(metadata: Mapping[str, Any], value: Any, kind: str) -> Any:
+    """Lay the value of a new variable out as its metadata says.
+
+    Args:
+        metadata: the metadata.
+        value: the value.
+        kind: the type of the variable, for the message.
 
     Raises:
         ValueError: there is no mesh to lay it out on.
     """
-    names = variable.get_metadata("out_sharding", None)
-    if not names or not variable.get_metadata("eager_sharding", using_eager_sharding()):
+    names = metadata.get("out_sharding")
+    if not names or not metadata.get("eager_sharding", using_eager_sharding()):
         return value
     leaves = jax.tree.leaves(value)
     if not all(isinstance(leaf, jax.Array) for leaf in leaves):
         return value
-    mesh = variable.get_metadata("mesh", None)
+    mesh = metadata.get("mesh")
     if mesh is None and get_global_mesh() is None:
         raise ValueError(
-            f"A {type(variable).__name__} of shape {tuple(getattr(value, 'shape', ()))} was made "
-            f"with out_sharding={names!r}, but there is no mesh to lay it out on. Make one "
-            "current, `with jax.set_mesh(mesh):`, pass mesh=mesh along, or put the layout off with "
+            f"A {kind} of shape {tuple(getattr(value, 'shape', ()))} was made with "
+            f"out_sharding={names!r}, but there is no mesh to lay it out on. Make one current, "
+            "`with jax.set_mesh(mesh):`, pass mesh=mesh along, or put the layout off with "
             "eager_sharding=False."
         )
-    return constrain(value, spec_of(variable), mesh)
+    return constrain(value, spec_of(metadata), mesh)
 
 
-def spec_of(variable: Variable[Any]) -> PartitionSpec:
+def spec_of(metadata: Mapping[str, Any]) -> PartitionSpec:
     """Return the partition spec of a variable: its names, read by the rules in force."""
-    names = variable.get_metadata("out_sharding", None)
+    names = metadata.get("out_sharding")
     if not names:
         return PartitionSpec()
-    from linnet.state.logical import get_logical_axis_rules
-
-    rules = variable.get_metadata("sharding_rules", None) or get_logical_axis_rules()
+    rules = metadata.get("sharding_rules") or get_logical_axis_rules()
     meant = dict(rules) if rules else {}
     return PartitionSpec(
         *(meant.get(name, name) if isinstance(name, str) else name for name in names)
     )
 
 
-def sharding_of(variable: Variable[Any], mesh: Any = None) -> Any:
+def sharding_of(metadata: Mapping[str, Any], mesh: Any = None) -> Any:
     """Return the sharding of a variable on its mesh, a given one or the current one, if any."""
-    mesh = mesh or variable.get_metadata("mesh", None) or get_global_mesh()
-    return None if mesh is None else NamedSharding(mesh, spec_of(variable))
-
-
-def with_partitioning(
-    initializer: Callable[..., Any],
-    sharding: tuple[Any, ...],
-    mesh: Any = None,
-    **metadata: Any,
-) -> Callable[..., Any]:
-    """Have the variable that an initializer's value is put in be laid out over a mesh.
-
-    Args:
-        initializer: a function that returns a value.
-        sharding: a name or ``None`` for each axis of it.
-        mesh: the mesh; by default the current one.
-        **metadata: further metadata for the variable.
-    """
-    import functools
-
-    @functools.wraps(initializer)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        value = initializer(*args, **kwargs)
-        return boxed(value, {"out_sharding": sharding, "mesh": mesh, **metadata})
-
-    return wrapper
+    mesh = mesh or metadata.get("mesh") or get_global_mesh()
+    return None if mesh is None else NamedSharding(mesh, spec_of(metadata))
 
 
 # --- the axis of a transformation ------------------------------------------------------------
 
 
-def add_axis(variable: Variable[Any], index: int, name: Any) -> None:
+def add_axis(variable: Any, index: int, name: Any) -> None:
     """Say in the metadata of a variable that its value got an axis of this name."""
     variable.add_axis(index, name)
     names = variable.get_metadata("out_sharding", None)
@@ -126,7 +105,7 @@ def add_axis(variable: Variable[Any], index: int, name: Any) -> None:
         variable.set_metadata("out_sharding", _like(names, _inserted(names, index, name)))
 
 
-def remove_axis(variable: Variable[Any], index: int, name: Any) -> None:
+def remove_axis(variable: Any, index: int, name: Any) -> None:
     """Say in the metadata of a variable that its value lost the axis of this name.
 
     Raises:

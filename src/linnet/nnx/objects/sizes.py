@@ -6,7 +6,7 @@ from linnet.nnx.objects.variable import Variable
 from linnet.tree.measure import TreeSize, size_of
 
 
-def sizes_text(obj: Pytree) -> str:
+def sizes_text(obj: Any) -> str:
     """Write how much an object holds, by type of variable."""
     by_type = sizes_by_type(obj)
     if not by_type:
@@ -20,8 +20,6 @@ def sizes_text(obj: Pytree) -> str:
 
 def sizes_by_type(obj: Any) -> dict[str, TreeSize]:
     """Return the size of what an object holds, by the name of the type of variable."""
-    from linnet.nnx.objects.nodes import iter_graph
-
     found: dict[str, TreeSize] = {}
     for _, value in iter_graph(obj):
         if isinstance(value, Variable):

@@ -10,7 +10,7 @@ NOT_ASKED_FOR: Any = object()
 """What :func:`place_for` returns for a type that is captured by nobody, while something is."""
 
 
-class _Capture:
+class Capture:
     """One running capture: which types, and for each module of it the values by name."""
 
     def __init__(self, types: tuple[Any, ...], outputs: Any) -> None:
@@ -19,11 +19,12 @@ class _Capture:
         self.places: dict[int, tuple[Any, dict[str, Any]]] = {}
 
     def place(self, module: Any) -> dict[str, Any] | None:
+        """Return the values of a module, by name; ``None`` if it is none of this capture's."""
         found = self.places.get(id(module))
         return found[1] if found else None
 
 
-_running: list[_Capture] = []
+running_captures: list[Capture] = []
 
 
 def place_for(module: Any, kind: Any) -> Any:
@@ -33,8 +34,8 @@ def place_for(module: Any, kind: Any) -> Any:
         A dictionary; ``None`` if nothing is captured here, so that they go to the module;
         ``NOT_ASKED_FOR`` if something is, but not this kind.
     """
-    for running in reversed(_running):
-        place = running.place(module)
+    for each in reversed(running_captures):
+        place = each.place(module)
         if place is not None:
-            return place if kind in running.types else NOT_ASKED_FOR
+            return place if kind in each.types else NOT_ASKED_FOR
     return None

@@ -20,6 +20,7 @@ from typing import Any
 
 from linnet.base import errors
 from linnet.base.jaxcompat import current_trace, is_tracing, trace_of
+from linnet.nnx.objects.nodes import path_to
 
 
 def refuse(variable: Any, what: str) -> None:
@@ -66,8 +67,6 @@ def forget_copy(variable: Any) -> None:
 
 def name_of(variable: Any, otherwise: str = "a variable") -> str:
     """Say where something stands, as a running function sees it: ``model.layers[0].kernel``."""
-    from linnet.nnx.objects.nodes import path_to
-
     frame = sys._getframe(1)
     found = ""
     while frame is not None:

@@ -17,16 +17,22 @@ Three rules:
   for an array. A metadata entry, too, is read as an attribute, and comes first.
 """
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import jax
 
+from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
-from linnet.nnx.objects import trace_level as levels
+from linnet.display import notebook
+from linnet.display.outline import Outline, text_of
+from linnet.nnx.objects import sharding, trace_level
+from linnet.nnx.objects.nodes import Node
 from linnet.nnx.objects.operators import install_operators
 from linnet.nnx.objects.versions import note_change
+from linnet.tree.measure import size_of
 
 A = TypeVar("A")
 V = TypeVar("V", bound="Variable[Any]")
@@ -54,7 +60,7 @@ class VariableMetadata(Generic[A]):
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class Variable(Generic[A]):
+class Variable(Node, Generic[A]):
     """A cell with a value and metadata.
 
     Args:
@@ -103,9 +109,7 @@ class Variable(Generic[A]):
         if kept or type(self).create_value is not Variable.create_value:
             value = self.create_value(value)
             if "out_sharding" in kept:
-                from linnet.nnx.objects.sharding import placed
-
-                value = placed(self, value)
+                value = sharding.placed(kept, value, type(self).__name__)
         _put_value(self, value)
 
     # --- the value ---------------------------------------------------------------------------
@@ -154,7 +158,7 @@ class Variable(Generic[A]):
             TraceContextError: the variable was made at another level of tracing.
         """
         if self._level is not current_trace() and not _unsafe_bypass_check:
-            levels.refuse(self, "sets the value of")
+            trace_level.refuse(self, "sets the value of")
         if self._lost is not None:
             self._lost.wrote(self)
         _put_value(self, value)
@@ -338,7 +342,7 @@ class Variable(Generic[A]):
         if metadata == self._metadata:
             return
         if self._level is not current_trace():
-            levels.refuse(self, "changes the metadata of")
+            trace_level.refuse(self, "changes the metadata of")
         object.__setattr__(self, "_metadata", metadata)
         note_change(self)
 
@@ -413,8 +417,6 @@ class Variable(Generic[A]):
         return self.copy()
 
     def __deepcopy__(self, memo: Any) -> Self:
-        import copy
-
         made = self.from_metadata(copy.deepcopy(self._value, memo), dict(self._metadata))
         memo[id(self)] = made
         return made
@@ -423,14 +425,21 @@ class Variable(Generic[A]):
         return _restored, (type(self), self._value, self._metadata)
 
     def __repr__(self) -> str:
-        from linnet.nnx.text import text_of
-
         return text_of(self)
 
-    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
-        from linnet.nnx.visualization import render_variable
+    def _outline_(self) -> Outline:
+        return Outline(f"{type(self).__name__}(", self._parts(), ")", self._size_note())
 
-        return render_variable(self, path, subtree_renderer)
+    def _parts(self) -> dict[str, Any]:
+        return {"value": self._value, **self._metadata}
+
+    def _size_note(self) -> str:
+        size = size_of(self._value)
+        return f" # {size}" if size else ""
+
+    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
+        note = self._size_note()
+        return notebook.constructor(type(self), self._parts(), note, path, subtree_renderer)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -464,8 +473,6 @@ def _with_part(old: Any, index: Any, part: Any) -> Any:
         return old.at[index].set(part)
     if index is ...:
         return part
-    import copy
-
     new = copy.copy(old)
     new[index] = part
     return new
@@ -495,8 +502,6 @@ def _metadata_of(boxed: VariableMetadata[Any]) -> dict[str, Any]:
 
 
 def _not_settable(variable: Variable[Any], name: str) -> str:
-    from linnet.base.errors import near
-
     kind = type(variable).__name__
     return (
         f"{kind}.{name} cannot be assigned to.{near(name, ['value', *variable._metadata])} The "
@@ -515,8 +520,6 @@ def boxed(value: Any, metadata: dict[str, Any]) -> VariableMetadata[Any]:
 
 
 def _no_metadata(variable: Variable[Any], name: str) -> str:
-    from linnet.base.errors import listing, near
-
     have = list(variable._metadata)
     return (
         f"{type(variable).__name__} has no metadata {name!r}; it has {listing(have)}."
@@ -547,7 +550,7 @@ def _flatten_with_keys(variable: Variable[Any]) -> Any:
 def _register_pytree(cls: Any) -> None:
     def unflatten(static: tuple[tuple[str, Any], ...], children: Any) -> Any:
         made = cls.from_metadata(children[0], dict(static))
-        levels.watch_copy(made)
+        trace_level.watch_copy(made)
         return made
 
     jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, unflatten, _flatten)

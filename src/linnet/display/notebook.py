@@ -1,6 +1,8 @@
 """Models as trees to click through, in a notebook; by the package ``treescope``."""
 
 import dataclasses
+import sys
+import zlib
 from typing import Any
 
 from linnet.base.optional import require
@@ -26,54 +28,31 @@ def display(*args: Any) -> None:
 
 def in_notebook() -> bool:
     """Tell whether the program runs in a notebook."""
-    import sys
-
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and type(shell).__name__ != "TerminalInteractiveShell"
 
 
-def render_object(obj: Any, path: str | None, subtree_renderer: Any) -> Any:
-    """Render an object of NNX for treescope, with the size of what it holds."""
-    from linnet.nnx.objects.sizes import sizes_text
-
-    attributes = {k: v for k, v in obj.__dict__.items() if not k.startswith("_")}
-    if hasattr(obj, "_items"):
-        attributes = {str(k): v for k, v in enumerate(obj._items)} | attributes
-    return _rendered(obj, attributes, sizes_text(obj), path, subtree_renderer)
-
-
-def render_variable(variable: Any, path: str | None, subtree_renderer: Any) -> Any:
-    """Render a variable for treescope, with its metadata."""
-    from linnet.tree.measure import size_of
-
-    size = size_of(variable.get_raw_value())
-    attributes = {"value": variable.get_raw_value(), **variable.get_metadata()}
-    return _rendered(variable, attributes, f" # {size}" if size else "", path, subtree_renderer)
-
-
-def render_state(state: Any, path: str | None, subtree_renderer: Any) -> Any:
-    """Render a state for treescope."""
-    repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
-    return repr_lib.render_dictionary_wrapper(
-        object_type=type(state),
-        wrapped_dict=state.raw_mapping,
-        path=path,
-        subtree_renderer=subtree_renderer,
-    )
-
-
-def _rendered(
-    value: Any, attributes: dict[str, Any], note: str, path: str | None, subtree_renderer: Any
+def constructor(
+    cls: type, attributes: dict[str, Any], note: str, path: str | None, subtree_renderer: Any
 ) -> Any:
+    """Render an object for treescope as the call that could make it.
+
+    Args:
+        cls: its class.
+        attributes: its attributes.
+        note: what to write beside it.
+        path: where it stands in what is shown.
+        subtree_renderer: what renders the attributes.
+    """
     repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
     rendering_parts = require("treescope.rendering_parts", extra="display", for_="nnx.display")
     drawn = repr_lib.render_object_constructor(
-        object_type=type(value),
+        object_type=cls,
         attributes=attributes,
         path=path,
         subtree_renderer=subtree_renderer,
-        color=_colour(type(value).__qualname__),
+        color=_colour(cls.__qualname__),
     )
     if not note:
         return drawn
@@ -82,9 +61,15 @@ def _rendered(
     return dataclasses.replace(drawn, annotations=annotations)
 
 
+def mapping(cls: type, items: dict[Any, Any], path: str | None, subtree_renderer: Any) -> Any:
+    """Render an object that wraps a dictionary for treescope."""
+    repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
+    return repr_lib.render_dictionary_wrapper(
+        object_type=cls, wrapped_dict=items, path=path, subtree_renderer=subtree_renderer
+    )
+
+
 def _colour(name: str) -> str:
     """Return a pale colour that belongs to a class name."""
-    import zlib
-
     hue = zlib.crc32(name.encode()) % 360
     return f"oklch(0.93 0.05 {hue}deg)"
