@@ -21,25 +21,20 @@ compiled function is remembered. The way back is made alike: :class:`Changes` is
 leaves are the values and whose treedef carries the description of what they are; JAX keeps treedefs
 with its compiled functions, so the description comes out of a cache hit too, where no Python ran.
 
-A lifted transformation is then four lines::
-
-    taken = store.snapshot(plan, args, kwargs)
-    pure = Pure(function, taken.structure, plan)
-    changes, result = jax.some_transform(pure, ...)(taken.groups, taken.arguments)
-    return store.publish(changes, result)
-
-To add one: decide which placements it has, turn its arguments into a plan, and choose the JAX
-function that runs ``pure``.
+:func:`carry` does the four steps. A lifted transformation is what it has of its own: how its
+options become a plan, and what *runs* the pure function, one of JAX's transformations, in a file of
+this folder that both façades use.
 """
 
 import dataclasses
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import jax
 
 from linnet.base import errors
 from linnet.base.typing import Path
+from linnet.lift.arguments import reveal_static
 from linnet.state.filters import Predicate
 
 Groups = tuple[Any, ...]
@@ -57,7 +52,9 @@ class Group:
         leaves: whether what becomes of them is handed out.
         whole: whether all of them are handed out, in the form in which they came in, and not only
             those that changed; a loop needs it of what it carries.
-        axis_name: what the metadata of variables calls the axis that a placement takes off them.
+        axis_metadata: where a placement is an axis, what the metadata of variables is told of it:
+            they lose it on the way in and get it back on the way out. ``None`` tells them nothing.
+        donated: whether the memory of their values is lent to the result.
     """
 
     picks: Predicate
@@ -65,7 +62,13 @@ class Group:
     enters: bool = True
     leaves: bool = True
     whole: bool = False
-    axis_name: Any = None
+    axis_metadata: Any = None
+    donated: bool = False
+
+    @property
+    def loses_axis(self) -> bool:
+        """Whether the metadata of its variables is told of an axis."""
+        return self.axis_metadata is not None and isinstance(self.placement, int)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,4 +201,38 @@ class Pure:
             What changed, and the result.
         """
         inside = self.structure.enter(self.plan, groups, arguments)
-        return inside.leave(self.function(*inside.args, **inside.kwargs))
+        args, kwargs = reveal_static(inside.args, inside.kwargs)
+        return inside.leave(self.function(*args, **kwargs))
+
+
+PureFunction: TypeAlias = Callable[[Groups, Any], tuple[Changes, Any]]
+Run: TypeAlias = Callable[[PureFunction, Plan, Groups, Any], tuple[Changes, Any]]
+"""Runs a pure function under one of JAX's transformations: given it, the plan of its state, the
+state by group and the arguments; returns what changed, and the result."""
+
+
+def carry(
+    store: Store,
+    plan: Plan,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run: Run,
+) -> Any:
+    """Carry a function of stateful objects across a transformation.
+
+    Args:
+        store: what owns the state.
+        plan: how it crosses.
+        function: the function.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        run: the transformation.
+
+    Returns:
+        The result of ``run``, with what the store owns put back in.
+    """
+    taken = store.snapshot(plan, args, kwargs)
+    pure = Pure(function, taken.structure, plan)
+    changes, result = run(pure, plan, taken.groups, taken.arguments)
+    return store.publish(changes, result)

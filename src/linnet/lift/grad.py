@@ -1,31 +1,91 @@
-"""Gradients of pure functions of state, by whatever part of their input is to be differentiated."""
+"""Derivatives of pure functions of state, by some of its groups and arguments.
 
-from collections.abc import Callable
+A placement is :data:`differentiated` or ``None``. Of the arguments those are differentiated whose
+places are given.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
-from linnet.lift.engine import Changes
+from linnet.lift.engine import Changes, Groups, Plan, PureFunction, Run
+
+differentiated = "differentiated"
 
 
-def value_and_grad(
-    run: Callable[[Any], tuple[Changes, Any]], wanted: Any, *, has_aux: bool, **options: Any
-) -> tuple[Changes, Any, Any]:
-    """Run a function of state, and differentiate what it returns.
+def _inputs(
+    pure: PureFunction, plan: Plan, groups: Groups, arguments: Any, places: Sequence[int]
+) -> tuple[Callable[[Any], tuple[Changes, Any]], Any]:
+    """Return a pure function as one of what is differentiated, and that.
+
+    Returns:
+        The function of ``(groups, arguments)``, and these two lists.
+    """
+    args, kwargs = arguments
+    numbers = [n for n, where in enumerate(plan.placements()) if where is differentiated]
+
+    def run(inputs: Any) -> tuple[Changes, Any]:
+        state, primals = inputs
+        return pure(_with(groups, numbers, state), (_with(args, places, primals), kwargs))
+
+    return run, ([groups[n] for n in numbers], [args[place] for place in places])
+
+
+def _with(items: tuple[Any, ...], places: Sequence[int], values: Sequence[Any]) -> tuple[Any, ...]:
+    changed = list(items)
+    for place, value in zip(places, values, strict=True):
+        changed[place] = value
+    return tuple(changed)
+
+
+def value_and_grad(places: Sequence[int], *, has_aux: bool, **options: Any) -> Run:
+    """Return what runs a pure function and differentiates what it returns.
 
     Args:
-        run: the function of the differentiated part of its input, all the rest being bound.
-        wanted: that part, a pytree.
+        places: the arguments to differentiate by.
         has_aux: whether it returns (value, other output) in place of a value.
         **options: for ``jax.value_and_grad``.
 
     Returns:
-        What changed, the result, and the gradients by ``wanted``.
+        What returns the changes and ``(result, (gradients by groups, gradients by arguments))``.
     """
 
-    def value_of(wanted: Any) -> tuple[Any, tuple[Changes, Any]]:
-        changes, result = run(wanted)
-        return result[0] if has_aux else result, (changes, result)
+    def call(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
+        run, inputs = _inputs(pure, plan, groups, arguments, places)
 
-    (_, (changes, result)), grads = jax.value_and_grad(value_of, has_aux=True, **options)(wanted)
-    return changes, result, grads
+        def value_of(inputs: Any) -> tuple[Any, tuple[Changes, Any]]:
+            changes, result = run(inputs)
+            return result[0] if has_aux else result, (changes, result)
+
+        taken = jax.value_and_grad(value_of, has_aux=True, **options)(inputs)
+        (_, (changes, result)), grads = taken
+        return changes, (result, grads)
+
+    return call
+
+
+def vjp(places: Sequence[int], *, has_aux: bool) -> Run:
+    """Return what runs a pure function and keeps what its gradients need.
+
+    Args:
+        places: the arguments to differentiate by.
+        has_aux: whether it returns (outputs, other output) in place of outputs.
+
+    Returns:
+        What returns the changes and ``(outputs, function, other output)``. The function takes
+        cotangents of the outputs, and returns those of groups and of arguments, two lists.
+    """
+
+    def call(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
+        run, inputs = _inputs(pure, plan, groups, arguments, places)
+
+        def outputs_of(inputs: Any) -> tuple[Any, tuple[Changes, Any]]:
+            changes, result = run(inputs)
+            outputs, other = result if has_aux else (result, None)
+            return outputs, (changes, other)
+
+        outputs, pullback, (changes, other) = jax.vjp(outputs_of, inputs, has_aux=True)
+        return changes, (outputs, lambda cotangents: pullback(cotangents)[0], other)
+
+    return call

@@ -1,111 +1,63 @@
-"""``jax.jit`` and ``jax.checkpoint`` of pure functions of state.
+"""``jax.jit`` of pure functions of state.
 
-Arguments may be *static*: they are part of what is compiled, not of what is computed with. Those
-may be *donated*: their memory is reused for the result. :func:`partition` sorts them, so that the
-pure function is handed to JAX as a static argument together with the static arguments of the user.
-The key of a compiled function is then all that it depends on, whoever asks for it: a class that is
-transformed anew in every call finds what was compiled in the call before.
+A pure function is handed to JAX as a static argument of one compiled function. The key of what is
+compiled is then all that it depends on, whoever asks for it: a class that is transformed anew in
+every call finds what was compiled in the call before.
 """
 
-import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 
-from linnet.lift.engine import Changes, Groups
-from linnet.lift.vmap import PureFunction
+from linnet.lift.arguments import Names, halve, join_halves, present
+from linnet.lift.engine import Changes, Groups, Plan, PureFunction
+
+Compiled: TypeAlias = Callable[[PureFunction, Any, Any], tuple[Changes, Any]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Static:
-    """The static arguments of a call, and where the others go.
-
-    Attributes:
-        args: (place, value) of the static positional arguments.
-        kwargs: (name, value) of the static keyword arguments.
-        donated: the places of the donated ones.
-        count: how many positional arguments there are.
-    """
-
-    args: tuple[tuple[int, Any], ...]
-    kwargs: tuple[tuple[str, Any], ...]
-    donated: tuple[int, ...]
-    count: int
-
-    def restore(self, donated: tuple[Any, ...], others: tuple[Any, ...], kwargs: Any) -> Any:
-        """Put the arguments together again; undoes :func:`partition`."""
-        fixed = dict(self.args) | dict(zip(self.donated, donated, strict=True))
-        rest = iter(others)
-        args = tuple(fixed[i] if i in fixed else next(rest) for i in range(self.count))
-        return args, {**kwargs, **dict(self.kwargs)}
-
-
-def partition(
-    arguments: Any, static: Sequence[int], static_names: Sequence[str], donated: Sequence[int]
-) -> tuple[Static, tuple[Any, ...], tuple[Any, ...], dict[str, Any]]:
-    """Sort arguments into static, donated and other ones.
+def compiler(name: str = "run", **options: Any) -> Any:
+    """Return ``jax.jit`` of what runs a pure function on two halves, with a cache of its own.
 
     Args:
-        arguments: ``(args, kwargs)``.
-        static: the places of static ones; negative ones count from the end.
-        static_names: the names of static keyword arguments.
-        donated: the places of donated ones.
-
-    Returns:
-        The static ones, the donated ones, the others, and the keyword arguments left.
-    """
-    args, kwargs = arguments
-    count = len(args)
-    fixed = {place % count for place in static if -count <= place < count}
-    given = tuple(sorted({p % count for p in donated if -count <= p < count} - fixed))
-    split = Static(
-        tuple((place, args[place]) for place in sorted(fixed)),
-        tuple((name, kwargs[name]) for name in sorted(static_names) if name in kwargs),
-        given,
-        count,
-    )
-    others = tuple(arg for i, arg in enumerate(args) if i not in fixed and i not in given)
-    left = {name: value for name, value in kwargs.items() if name not in static_names}
-    return split, tuple(args[place] for place in given), others, left
-
-
-def run_split(
-    pure: PureFunction, split: Static, groups: Groups, donated: Any, others: Any, kwargs: Any
-) -> tuple[Changes, Any]:
-    """Run a pure function on arguments that were partitioned."""
-    return pure(groups, split.restore(donated, others, kwargs))
-
-
-def compiler(**options: Any) -> Callable[..., tuple[Changes, Any]]:
-    """Return :func:`run_split` compiled, with a cache of its own.
-
-    Args:
+        name: what the program is called in profiles.
         **options: for ``jax.jit``.
     """
 
     # a function of its own, as JAX shares the cache of one function between its jitted forms
-    def run(
-        pure: PureFunction, split: Static, groups: Groups, donated: Any, others: Any, kwargs: Any
-    ) -> tuple[Changes, Any]:
-        return run_split(pure, split, groups, donated, others, kwargs)
+    def run(pure: PureFunction, kept: Any, donated: Any) -> tuple[Changes, Any]:
+        groups, args, kwargs = map(join_halves, kept, donated)
+        return pure(groups, (args, kwargs))
 
-    return jax.jit(run, static_argnums=(0, 1), donate_argnums=(3,), **options)
+    run.__name__ = run.__qualname__ = name
+    return jax.jit(run, static_argnums=(0,), donate_argnums=(2,), **options)
 
 
-def checkpoint(
-    pure: PureFunction, split: Static, groups: Groups, others: Any, kwargs: Any, **options: Any
-) -> tuple[Changes, Any]:
-    """Run a pure function so that its gradient computes it again and keeps nothing.
+def halves(plan: Plan, groups: Groups, arguments: Any, donated: Names) -> tuple[Any, Any]:
+    """Deal state and arguments out to what is kept and what is donated.
 
     Args:
-        pure: the function.
-        split: its static arguments.
+        plan: says of each group whether it is donated.
         groups: the state, by group.
-        others: the other arguments.
-        kwargs: the keyword arguments.
-        **options: for ``jax.checkpoint``.
+        arguments: ``(args, kwargs)``.
+        donated: the donated arguments, by place and name.
     """
-    run = functools.partial(run_split, pure, split)
-    return jax.checkpoint(run, **options)(groups, (), others, kwargs)
+    args, kwargs = arguments
+    chosen = present(donated, len(args))
+    parts = [
+        halve(groups, lambda number: plan.groups[number].donated),
+        halve(args, chosen),
+        halve(kwargs, chosen),
+    ]
+    return tuple(kept for kept, _ in parts), tuple(given for _, given in parts)
+
+
+def run(
+    compiled: Compiled, donated: Names = frozenset()
+) -> Callable[[Any, Plan, Groups, Any], tuple[Changes, Any]]:
+    """Return what runs a pure function by a compiled one, for ``engine.carry``."""
+
+    def call(pure: Any, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
+        return compiled(pure, *halves(plan, groups, arguments, donated))
+
+    return call

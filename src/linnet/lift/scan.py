@@ -17,8 +17,7 @@ import jax.numpy as jnp
 
 from linnet.base import errors, jaxcompat
 from linnet.lift.axes import broadcast, spread
-from linnet.lift.engine import Changes, Groups, Plan
-from linnet.lift.vmap import PureFunction
+from linnet.lift.engine import Changes, Groups, Plan, PureFunction
 
 
 @dataclasses.dataclass(frozen=True)

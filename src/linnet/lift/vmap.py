@@ -4,7 +4,8 @@ A placement is an axis, or ``None`` for what is the same in every instance. Stre
 split before they come here, and mapped along axis 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import jax
@@ -12,58 +13,51 @@ import jax.numpy as jnp
 
 from linnet.base import errors
 from linnet.lift.axes import spread
-from linnet.lift.engine import Changes, Groups, Plan
+from linnet.lift.engine import Changes, Groups, Plan, PureFunction, Run
 
-PureFunction: TypeAlias = Callable[[Groups, Any], tuple[Changes, Any]]
 Size: TypeAlias = tuple[str, int]
 
 
-def vmap(
-    pure: PureFunction,
-    plan: Plan,
-    groups: Groups,
-    arguments: Any,
-    *,
-    in_axes: Any,
-    out_axes: Any,
-    axis_size: int | None = None,
-    axis_name: Any = None,
-    spmd_axis_name: Any = None,
-) -> tuple[Changes, Any]:
-    """Run a pure function for all instances at once.
+def run(in_axes: Any, out_axes: Any, **options: Any) -> Run:
+    """Return what runs a pure function for all instances at once.
 
     Args:
-        pure: the function.
-        plan: its placements are axes, or None.
-        groups: the state, by group.
-        arguments: the arguments, a pytree.
         in_axes: the axes of the arguments, a prefix of their tree.
         out_axes: the axes of the result, a prefix of its tree.
-        axis_size: how many instances there are; by default as many as what is mapped says.
-        axis_name: the name of the axis, for collectives.
-        spmd_axis_name: the mesh axis that instances are spread over.
-
-    Returns:
-        What changed, stacked along the placements, and the result, stacked along ``out_axes``.
+        **options: for ``jax.vmap``.
     """
-    described: list[Any] = []
 
-    def run(groups: Groups, arguments: Any) -> tuple[Groups, Any]:
-        changes, result = pure(groups, arguments)
-        described.append(changes.description)
-        return changes.groups, result
+    def call(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
+        described: list[Any] = []
 
-    placements = plan.placements()
-    mapped = jax.vmap(
-        run,
-        in_axes=(placements, in_axes),
-        out_axes=(placements, out_axes),
-        axis_size=axis_size,
-        axis_name=axis_name,
-        spmd_axis_name=spmd_axis_name,
-    )
-    changed, result = mapped(groups, arguments)
-    return Changes(changed, described[-1]), result
+        def body(groups: Groups, arguments: Any) -> tuple[Groups, Any]:
+            changes, result = pure(groups, arguments)
+            described.append(changes.description)
+            return changes.groups, result
+
+        placements = plan.placements()
+        axes = {"in_axes": (placements, in_axes), "out_axes": (placements, out_axes)}
+        with _unshared_explained():
+            changed, result = jax.vmap(body, **axes, **options)(groups, arguments)
+        return Changes(changed, described[-1]), result
+
+    return call
+
+
+@contextmanager
+def _unshared_explained() -> Generator[None, None, None]:
+    """Note on JAX's error of an unmapped output what it means for a variable."""
+    try:
+        yield
+    except ValueError as error:
+        if "out_axes" in str(error):
+            error.add_note(
+                "A variable, or a result, that all instances share (axis None) has got a value of "
+                "its own in each. Give its collection an axis, `variable_axes={'params': 0}`; or "
+                "make it the same in all: with `split_rngs={'params': False}` if it is drawn, with "
+                "a mean over `axis_name` if it is computed."
+            )
+        raise
 
 
 def mapped_sizes(axes: Any, tree: Any, label: str) -> list[Size]:
@@ -106,19 +100,28 @@ def _size(leaf: Any, axis: int, what: str) -> int:
     return shape[axis]
 
 
-def common_size(transform: str, sizes: list[Size], option: str, given: int | None = None) -> int:
+def axis_size(
+    plan: Plan, groups: Groups, axes: Any, tree: Any, label: str, option: str, given: int | None
+) -> int:
     """Return the size that all mapped values share.
 
     Args:
-        transform: the name of the transformation.
-        sizes: (what, size) for each of them.
+        plan: its placements say along which axes groups are mapped.
+        groups: the state; groups that are dictionaries count.
+        axes: the axes of the arguments, a prefix of their tree.
+        tree: the arguments.
+        label: what to call these in a message.
         option: the argument of the transformation that says the size.
         given: what that argument is.
 
     Raises:
         AxisSizeError: they do not agree, or there are none.
     """
+    sizes = mapped_sizes(axes, tree, label)
+    for placement, values in zip(plan.placements(), groups, strict=True):
+        if isinstance(values, dict):
+            sizes += mapped_sizes(placement, values, "")
     told = [*sizes, (option, given)] if given is not None else sizes
     if len({size for _, size in told}) != 1:
-        raise errors.AxisSizeError(transform, told, option)
+        raise errors.AxisSizeError(plan.transform, told, option)
     return told[0][1]

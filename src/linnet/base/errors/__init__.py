@@ -29,6 +29,7 @@ from linnet.base.errors.lifting import (
     LoopDependenceError as LoopDependenceError,
     ScanArgumentError as ScanArgumentError,
     ScanResultError as ScanResultError,
+    StaticArgumentError as StaticArgumentError,
     TransformedMethodReturnValueError as TransformedMethodReturnValueError,
     TransformTargetError as TransformTargetError,
     UnboundTransformedError as UnboundTransformedError,

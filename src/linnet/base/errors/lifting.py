@@ -69,6 +69,19 @@ class UnboundTransformedError(CallCompactUnboundModuleError):
         )
 
 
+class StaticArgumentError(LinnetError, ValueError):
+    """An argument that was said to be static has a value without a hash."""
+
+    def __init__(self, transform: str, name: int | str, value: Any) -> None:
+        which = f"number {name}" if isinstance(name, int) else repr(name)
+        super().__init__(
+            f"{transform} was told that argument {which} is static, so that its value is part of "
+            f"what is compiled, but it was called with {short(value)}, a {type(value).__name__}, "
+            "which has no hash. Pass a value that has one, such as a tuple in place of a list or "
+            "array; or leave the argument out of the static ones."
+        )
+
+
 class AxisSizeError(LinnetError, ValueError):
     """What a transformation maps along one axis has different sizes there, or none."""
 

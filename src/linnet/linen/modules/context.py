@@ -55,6 +55,14 @@ class ModuleState:
         self.made: dict[str, str] = {}
         self.children: dict[str, Any] = {}
 
+    def progress(self) -> tuple[Any, ...]:
+        """Return how far the running compact method has come, hashable; see :meth:`resume`."""
+        return self.in_compact, tuple(self.autonames.items()), tuple(self.made.items())
+
+    def resume(self, progress: tuple[Any, ...]) -> None:
+        """Come as far as another module of the same class and path."""
+        self.in_compact, self.autonames, self.made = progress[0], *map(dict, progress[1:])
+
     @property
     def in_compact_method(self) -> bool:
         """Whether a compact method is running."""

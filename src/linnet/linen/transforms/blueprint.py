@@ -4,6 +4,7 @@ A bound module holds a scope, the scope its store, the store the variables of a 
 may be kept with a compiled function, and none of it is needed to trace the function anew: a module
 is its class, its fields and its path. A :class:`Blueprint` is that. It hashes and compares by what
 a trace can depend on, so equal models find the same compiled function, whatever objects they are.
+Among arguments it is a node without leaves: it travels in their treedef.
 
 A transformed function may be called while a compact method of its module is running: submodules
 made inside continue the numbering. So a blueprint also says how far the module has come, and what
@@ -15,42 +16,14 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import jax
+
+from linnet.base.static_keys import static_key
 from linnet.linen.modules.scope import Store
 from linnet.linen.modules.structure import ModuleStructure, bind, copied, map_modules
 
 
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far the running compact method of a module has come.
-
-    Attributes:
-        method: the name of the method, "" if none is running.
-        autonames: class name → how many submodules are named so, as pairs.
-        made: automatic name → the method that made it, as pairs.
-    """
-
-    method: str = ""
-    autonames: tuple[tuple[str, int], ...] = ()
-    made: tuple[tuple[str, str], ...] = ()
-
-    @staticmethod
-    def of(module: ModuleStructure) -> "Progress":
-        """Read it off a module."""
-        state = module._state
-        return Progress(
-            state.in_compact,
-            tuple(state.autonames.items()),
-            tuple(state.made.items()),
-        )
-
-    def resume(self, module: ModuleStructure) -> None:
-        """Bring a module as far."""
-        state = module._state
-        state.in_compact = self.method
-        state.autonames = dict(self.autonames)
-        state.made = dict(self.made)
-
-
+@jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True, eq=False)
 class Blueprint:
     """A module without its place.
@@ -68,7 +41,7 @@ class Blueprint:
     name: str | None
     path: tuple[str, ...] | None
     fields: Mapping[str, Any]
-    progress: Progress
+    progress: Any
     key: Hashable
 
     def __eq__(self, other: object) -> bool:
@@ -78,35 +51,9 @@ class Blueprint:
         return hash(self.key)
 
 
-class Same:
-    """A value that cannot be hashed, as part of a key: equal to itself only."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-def key_of(value: Any) -> Hashable:
-    """Return what stands for a value in the key of a compiled function.
-
-    Types count: a field that is ``1`` and one that is ``1.0`` compare equal, but compute otherwise.
-    """
-    if isinstance(value, tuple | list):
-        return (type(value), *map(key_of, value))
-    if isinstance(value, Mapping):
-        return (type(value), *((key, key_of(item)) for key, item in value.items()))
-    try:
-        hash(value)
-    except TypeError:
-        return Same(value)
-    return (type(value), value)
+def is_blueprint(value: Any) -> bool:
+    """Tell whether a value is the blueprint of a module."""
+    return isinstance(value, Blueprint)
 
 
 def describe_module(
@@ -123,8 +70,8 @@ def describe_module(
     def settle(each: ModuleStructure, fields: dict[str, Any]) -> Blueprint:
         built = type(each) if cls is None or each is not module else cls
         path = None if each.scope is None else each.scope.path
-        progress = Progress.of(each)
-        key = (built, each.name, path, progress, *map(key_of, fields.values()))
+        progress = each._state.progress()
+        key = (built, each.name, path, progress, *map(static_key, fields.values()))
         return Blueprint(built, each.name, path, fields, progress, key)
 
     return copied(module, settle, memo)
@@ -145,6 +92,6 @@ def build(value: Any, store: Store, memo: dict[int, Any]) -> Any:
         module = value.cls(**fields, name=value.name, parent=None)
         if value.path is not None:
             bind(module, store.root.at(value.path))
-            value.progress.resume(module)
+            module._state.resume(value.progress)
         memo[id(value)] = module
     return memo[id(value)]

@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from linnet.lift import grad as gradients
-from linnet.lift.engine import Pure
-from linnet.linen.transforms.plans import explained, plan_of
+from linnet.lift import grad as lift
+from linnet.linen.transforms.plans import plan_of
 from linnet.linen.transforms.targets import Call, call_function
 from linnet.state.collection_filters import CollectionFilter
 
@@ -26,17 +25,10 @@ class Grad:
     def __call__(self, call: Call) -> Any:
         """Carry out a call; returns the result and the gradients."""
         plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
-        store = call.store()
-        taken = store.snapshot(plan, (call.module, *call.args), {})
-        pure = Pure(call.function, taken.structure, plan)
-        (_, *primals), _ = taken.arguments
-        with explained(plan, "`variables=True` and `rngs=True`, the defaults, carry all"):
-            changes, result, grads = gradients.value_and_grad(
-                lambda primals: pure(taken.groups, ((None, *primals), {})),
-                tuple(primals),
-                has_aux=self.has_aux,
-            )
-        return store.publish(changes, (result, grads))
+        places = range(1, len(call.args) + 1)
+        run = lift.value_and_grad(places, has_aux=self.has_aux)
+        result, (_, grads) = call.carry(plan, run)
+        return result, tuple(grads)
 
 
 def value_and_grad(

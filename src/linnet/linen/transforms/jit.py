@@ -1,25 +1,19 @@
-"""``nn.jit`` and ``nn.remat``."""
+"""``nn.jit``."""
 
 import dataclasses
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from linnet.lift import jit as compiling
-from linnet.lift.engine import Pure
+from linnet.lift import jit as lift
+from linnet.lift.arguments import Names, names_of
 from linnet.linen.modules.structure import map_modules, run_setup
-from linnet.linen.transforms.plans import explained, plan_of
+from linnet.linen.transforms.plans import plan_of
 from linnet.linen.transforms.targets import Call, Function, transformed
 from linnet.state.collection_filters import CollectionFilter
 
 Target = TypeVar("Target")
 
-
-def _places(places: Any) -> tuple[Any, ...]:
-    return (places,) if isinstance(places, int | str) else tuple(places)
-
-
-# --- jit -------------------------------------------------------------------------------------
 
 # where a function keeps what compiles it, by options. A class that is transformed anew in every
 # call has the same function each time, and so finds what was compiled before; a function that is
@@ -31,49 +25,30 @@ _COMPILERS = "_linnet_compilers"
 class Jit:
     """``jax.jit``: everything crosses as it is, under keys of its own.
 
-    Attributes are the arguments of :func:`jit`.
+    Attributes are the arguments of :func:`jit`; ``options`` are those for ``jax.jit``.
     """
 
-    variables: CollectionFilter = True
-    rngs: CollectionFilter = True
-    static_argnums: Any = ()
-    static_argnames: Any = ()
-    donate_argnums: Any = ()
-    device: Any = None
-    backend: str | None = None
+    variables: CollectionFilter
+    rngs: CollectionFilter
+    static: Names
+    donated: Names
+    options: tuple[tuple[str, Any], ...] = ()
     name: str = "jit"
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
-        plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
         _set_up_fields(call.module)
-        store = call.store(relative=True)
-        taken = store.snapshot(plan, (call.module, *call.args), call.kwargs)
-        split, donated, others, kwargs = compiling.partition(
-            taken.arguments,
-            _places(self.static_argnums),
-            _places(self.static_argnames),
-            _places(self.donate_argnums),
-        )
-        pure = Pure(_borrowed(call.function), taken.structure, plan)
-        with explained(plan, "`variables=True` and `rngs=True`, the defaults, carry all"):
-            changes, result = self._compiler(call.function.function)(
-                pure, split, taken.groups, donated, others, kwargs
-            )
-        return store.publish(changes, result)
+        run = lift.run(self._compiled(call.function.function), self.donated)
+        plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
+        borrowed = dataclasses.replace(call, function=_borrowed(call.function))
+        return borrowed.carry(plan, run, static=self.static, relative=True)
 
-    def _compiler(self, function: Callable[..., Any]) -> Any:
-        options: dict[str, Any] = {}
-        if self.device is not None:
-            options["device"] = self.device
-        if self.backend is not None:
-            options["backend"] = self.backend
+    def _compiled(self, function: Callable[..., Any]) -> Any:
         kept: dict[str, Any] = getattr(function, "__dict__", {})
         known = kept.setdefault(_COMPILERS, {})
-        key = tuple(options.items())
-        if key not in known:
-            known[key] = compiling.compiler(**options)
-        return known[key]
+        if self.options not in known:
+            known[self.options] = lift.compiler(**dict(self.options))
+        return known[self.options]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,16 +133,7 @@ def jit(
     >>> Model().apply(variables, jnp.ones((1, 2))).shape
     (1, 3)
     """
-    options = Jit(
-        variables,
-        rngs,
-        static_argnums if isinstance(static_argnums, int) else tuple(static_argnums),
-        static_argnames if isinstance(static_argnames, str) else tuple(static_argnames),
-        donate_argnums if isinstance(donate_argnums, int) else tuple(donate_argnums),
-        device,
-        backend,
-    )
-    return transformed(target, options, methods)
-
-
-# --- remat -----------------------------------------------------------------------------------
+    options = {"device": device, "backend": backend}
+    given = tuple((name, value) for name, value in options.items() if value is not None)
+    static, donated = names_of(static_argnums, static_argnames), names_of(donate_argnums)
+    return transformed(target, Jit(variables, rngs, static, donated, given), methods)

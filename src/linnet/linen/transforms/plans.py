@@ -1,7 +1,7 @@
 """How the arguments of Linen's transformations become a plan."""
 
 import warnings
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,13 +9,13 @@ import jax
 
 from linnet.base import errors
 from linnet.lift.axes import In, Out
-from linnet.lift.engine import Changes, Group, Groups, Plan
-from linnet.lift.vmap import PureFunction
-from linnet.linen.transforms.store import Streams, Variables, streams_in, variables_in
-from linnet.state.collection_filters import NO_COLLECTIONS, CollectionFilter
-from linnet.state.metadata import add_axis, remove_axis
+from linnet.lift.engine import Group, Groups, Plan
+from linnet.linen.transforms.store import STREAMS, VARIABLES, picked, streams_in, variables_in
+from linnet.state.collection_filters import CollectionFilter
 
 Axes = Mapping[CollectionFilter, Any]
+
+CARRIES_ALL = "`variables=True` and `rngs=True`, the defaults, carry all"
 
 
 def plan_of(transform: str, variables: CollectionFilter, rngs: CollectionFilter) -> Plan:
@@ -23,17 +23,26 @@ def plan_of(transform: str, variables: CollectionFilter, rngs: CollectionFilter)
     return Plan((Group(streams_in(rngs)), Group(variables_in(variables))), transform)
 
 
-def variable_groups(axes: Axes) -> list[Group]:
-    """Return a group for each filter of collections and its axis."""
+def variable_groups(axes: Axes, params: Mapping[Any, Any]) -> list[Group]:
+    """Return a group for each filter of collections and its axis.
+
+    Args:
+        axes: filter → axis.
+        params: what the boxes of the variables are told of the axis.
+    """
     groups: list[Group] = []
     for filter_like, where in axes.items():
-        picks = variables_in(filter_like)
-        if isinstance(where, In):
-            groups.append(Group(picks, where.axis, leaves=False))
-        elif isinstance(where, Out):
-            groups.append(Group(picks, where.axis, enters=False))
-        else:
-            groups.append(Group(picks, where))
+        one_way = isinstance(where, In | Out)
+        axis = where.axis if one_way else where
+        groups.append(
+            Group(
+                variables_in(filter_like),
+                axis,
+                enters=not isinstance(where, Out),
+                leaves=not isinstance(where, In),
+                axis_metadata=params,
+            )
+        )
     return groups
 
 
@@ -51,36 +60,10 @@ def split_keys(plan: Plan, groups: Groups, count: int, shared: Any) -> Groups:
     """Split the keys of those groups of streams that are to be split."""
     return tuple(
         [jax.random.split(key, count) for key in group]
-        if isinstance(taker.picks, Streams) and taker.placement is not shared
+        if isinstance(group, list) and taker.placement is not shared
         else group
         for taker, group in zip(plan.groups, groups, strict=True)
     )
-
-
-def with_box_axes(pure: PureFunction, plan: Plan, params: Mapping[Any, Any]) -> PureFunction:
-    """Tell the boxes of mapped variables that they lose their axis inside, and get it back.
-
-    Args:
-        pure: the function.
-        plan: groups of variables that are mapped have an integer for placement.
-        params: what the transformation says of the axis.
-    """
-
-    def mapped(number: int) -> bool:
-        group = plan.groups[number]
-        return isinstance(group.picks, Variables) and isinstance(group.placement, int)
-
-    def boxed(change: Any, groups: Iterable[Any]) -> Groups:
-        return tuple(
-            change(group, plan.groups[i].placement, params) if mapped(i) else group
-            for i, group in enumerate(groups)
-        )
-
-    def run(groups: Groups, arguments: Any) -> tuple[Changes, Any]:
-        changes, result = pure(boxed(remove_axis, groups), arguments)
-        return Changes(boxed(add_axis, changes.groups), changes.description), result
-
-    return run
 
 
 def with_module(axes: Any, args: tuple[Any, ...]) -> Any:
@@ -120,12 +103,7 @@ def explained(plan: Plan, advice: str) -> Generator[None, None, None]:
     try:
         yield
     except _MISSES as error:
-        variables = streams = NO_COLLECTIONS
-        for group in plan.groups:
-            if isinstance(group.picks, Variables):
-                variables |= group.picks.collections
-            elif isinstance(group.picks, Streams):
-                streams |= group.picks.streams
+        variables, streams = picked(plan, VARIABLES), picked(plan, STREAMS)
         if not (variables.complement and streams.complement):
             error.add_note(
                 errors.left_outside(plan.transform, variables.spelled(), streams.spelled(), advice)

@@ -1,5 +1,17 @@
 """``nn.remat``."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from linnet.lift import remat as lift
+from linnet.lift.arguments import Names, names_of
+from linnet.linen.transforms.plans import plan_of
+from linnet.linen.transforms.targets import Call, transformed
+from linnet.state.collection_filters import CollectionFilter
+
+Target = TypeVar("Target")
+
 
 @dataclasses.dataclass(frozen=True)
 class Remat:
@@ -11,30 +23,15 @@ class Remat:
     variables: CollectionFilter = True
     rngs: CollectionFilter = True
     prevent_cse: bool = True
-    static_argnums: int | tuple[int, ...] = ()
+    static: Names = frozenset()
     policy: Callable[..., bool] | None = None
     name: str = "remat"
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
         plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
-        store = call.store()
-        taken = store.snapshot(plan, (call.module, *call.args), call.kwargs)
-        split, _, others, kwargs = compiling.partition(
-            taken.arguments, _places(self.static_argnums), (), ()
-        )
-        pure = Pure(call.function, taken.structure, plan)
-        with explained(plan, "`variables=True` and `rngs=True`, the defaults, carry all"):
-            changes, result = compiling.checkpoint(
-                pure,
-                split,
-                taken.groups,
-                others,
-                kwargs,
-                prevent_cse=self.prevent_cse,
-                policy=self.policy,
-            )
-        return store.publish(changes, result)
+        run = lift.run(prevent_cse=self.prevent_cse, policy=self.policy)
+        return call.carry(plan, run, static=self.static)
 
 
 def remat(
@@ -72,7 +69,7 @@ def remat(
     {'layers_0': {'bias': (3,), 'kernel': (2, 3)}}
     """
     del concrete
-    options = Remat(variables, rngs, prevent_cse, static_argnums, policy)
+    options = Remat(variables, rngs, prevent_cse, names_of(static_argnums), policy)
     return transformed(target, options, methods, "Checkpoint")
 
 

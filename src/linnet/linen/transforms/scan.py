@@ -5,19 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from linnet.base import errors
-from linnet.lift import scan as looping, vmap as mapping
+from linnet.lift import scan as lift, vmap
 from linnet.lift.axes import InOutScanAxis, broadcast
-from linnet.lift.engine import Changes, Group, Groups, Plan, Pure
+from linnet.lift.engine import Changes, Group, Groups, Plan, PureFunction
 from linnet.linen.modules.describe import describe
 from linnet.linen.transforms.plans import (
-    explained,
     ignore_keywords,
     split_keys,
     stream_groups,
     variable_groups,
-    with_box_axes,
 )
-from linnet.linen.transforms.store import Streams, variables_in
+from linnet.linen.transforms.store import variables_in
 from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
 from linnet.tree.frozen_dict import FrozenDict
@@ -52,78 +50,58 @@ class Scan:
         ignore_keywords(self.name, call.kwargs)
         if not call.args:
             raise errors.ScanArgumentError("nn.scan")
-        plan = self._plan()
-        advice = (
-            "`variable_axes={'batch_stats': 0}` for one for each step, `variable_broadcast` for "
-            "what all steps share, `variable_carry` for what goes from step to step, "
-            "`split_rngs={'dropout': True}`"
-        )
-        constants: list[Any] = []
-        with explained(plan, advice):
-            if self.check_constancy_invariants:
-                store, loop, _ = self._loop(call, plan)
-                changes, constants = looping.run_once(loop)
-                store.publish_state(changes)
-            store, loop, length = self._loop(call, plan)
-            changes, result = looping.scan(
-                loop,
-                constants,
-                length=length,
-                reverse=self.reverse,
-                unroll=self.unroll,
-                _split_transpose=self._split_transpose,
-            )
-        return store.publish(changes, result)
-
-    def _plan(self) -> Plan:
         groups = [
             *stream_groups(self.split_rngs, broadcast),
             Group(variables_in(self.variable_broadcast), broadcast),
-            Group(variables_in(self.variable_carry), looping.carried, whole=True),
-            *variable_groups(self.variable_axes),
+            Group(variables_in(self.variable_carry), lift.carried, whole=True),
+            *variable_groups(self.variable_axes, self.metadata_params),
         ]
-        return Plan(tuple(groups), f"nn.{self.name}")
+        plan = Plan(tuple(groups), f"nn.{self.name}")
+        constants: list[Any] = []
 
-    def _loop(self, call: Call, plan: Plan) -> tuple[Any, looping.Loop, int]:
-        """Take a snapshot, and make a loop of it."""
-        store = call.store()
-        taken = store.snapshot(plan, (call.module, *call.args), {})
-        (_, carry, *inputs), _ = taken.arguments
+        def declare(*taken: Any) -> Any:
+            changes, constants[:] = lift.run_once(self._loop(*taken)[0])
+            return changes, None
+
+        def run(*taken: Any) -> Any:
+            loop, length = self._loop(*taken)
+            options = {"length": length, "reverse": self.reverse, "unroll": self.unroll}
+            return lift.scan(loop, constants, _split_transpose=self._split_transpose, **options)
+
+        if self.check_constancy_invariants:
+            call.carry(plan, declare, advice=_ADVICE, keywords=False, declares_only=True)
+        return call.carry(plan, run, advice=_ADVICE, keywords=False)
+
+    def _loop(
+        self, pure: PureFunction, plan: Plan, groups: Groups, arguments: Any
+    ) -> tuple[lift.Loop, int]:
+        """Take a call apart into a loop; return it and how many steps it has."""
+        (module, carry, *inputs), _ = arguments
         xs = tuple(inputs)
-        in_axes = tuple(self.in_axes) if isinstance(self.in_axes, list) else self.in_axes
-        length = self._length(plan, taken.groups, xs, in_axes)
-        pure = with_box_axes(Pure(call.function, taken.structure, plan), plan, self.metadata_params)
+        axes = tuple(self.in_axes) if isinstance(self.in_axes, list) else self.in_axes
+        length = vmap.axis_size(plan, groups, axes, xs, "xs", "length", self.length)
 
         def step(groups: Groups, arguments: Any) -> tuple[Changes, Any]:
             carry, xs = arguments
-            changes, result = pure(self._transformed(plan, groups), ((None, carry, *xs), {}))
+            changes, result = pure(self._transformed(groups), ((module, carry, *xs), {}))
             return changes, _pair(result)
 
-        groups = split_keys(plan, taken.groups, length, broadcast)
-        return (
-            store,
-            looping.Loop.over(step, plan, groups, carry, xs, in_axes, self.out_axes),
-            length,
-        )
+        split = split_keys(plan, groups, length, broadcast)
+        return lift.Loop.over(step, plan, split, carry, xs, axes, self.out_axes), length
 
-    def _transformed(self, plan: Plan, groups: Groups) -> Groups:
+    def _transformed(self, groups: Groups) -> Groups:
         """Let the user's ``data_transform`` see the groups of variables, and those of streams."""
         if self.data_transform is None:
             return groups
-        streams = [isinstance(group.picks, Streams) for group in plan.groups]
-        parts = [
-            tuple((group,) for group, each in zip(groups, streams, strict=True) if each is which)
-            for which in (False, True)
-        ]
+        parts = [tuple((g,) for g in groups if isinstance(g, kind)) for kind in (dict, list)]
         variables, keys = map(iter, self.data_transform(*parts))
-        return tuple(next(keys)[0] if each else next(variables)[0] for each in streams)
+        return tuple(next(keys if isinstance(g, list) else variables)[0] for g in groups)
 
-    def _length(self, plan: Plan, groups: Groups, xs: Any, in_axes: Any) -> int:
-        sizes = mapping.mapped_sizes(in_axes, xs, "xs")
-        for group, values in zip(plan.groups, groups, strict=True):
-            if isinstance(values, dict):
-                sizes += mapping.mapped_sizes(group.placement, values, "")
-        return mapping.common_size(plan.transform, sizes, "length", self.length)
+
+_ADVICE = (
+    "`variable_axes={'batch_stats': 0}` for one for each step, `variable_broadcast` for what all "
+    "steps share, `variable_carry` for what goes from step to step, `split_rngs={'dropout': True}`"
+)
 
 
 def _pair(result: Any) -> Any:

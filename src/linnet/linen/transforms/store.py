@@ -14,20 +14,21 @@ way out.
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
 
 from linnet.base import errors
 from linnet.base.config import config
+from linnet.base.static_keys import static_key
 from linnet.base.typing import Path
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.linen.modules.context import context
 from linnet.linen.modules.scope import Scope, Store
 from linnet.linen.modules.structure import ModuleStructure
 from linnet.linen.modules.variable import Variable
-from linnet.linen.transforms.blueprint import Blueprint, Progress, build, describe_module, key_of
+from linnet.linen.transforms.blueprint import Blueprint, build, describe_module, is_blueprint
 from linnet.state.collection_filters import (
     NO_COLLECTIONS,
     CollectionFilter,
@@ -35,43 +36,45 @@ from linnet.state.collection_filters import (
     collections_of,
 )
 from linnet.state.logical import get_logical_axis_rules
+from linnet.state.metadata import add_axis, remove_axis
+from linnet.tree.paths import unflatten_mapping
 
 Counts: TypeAlias = tuple[tuple[tuple[str, ...], tuple[tuple[str, int], ...]], ...]
 
 # what stands for the variable when a group is asked whether it takes a collection, or a stream
-COLLECTION, STREAM = "a collection", "a stream"
+VARIABLES, STREAMS = "variables", "streams"
 
 
 @dataclasses.dataclass(frozen=True)
-class Variables:
-    """Picks the variables of some collections."""
+class Picks:
+    """Picks the variables of some collections, or random streams by the same filters."""
 
-    collections: InCollections
-
-    def __call__(self, path: Path, what: Any) -> bool:
-        """Tell whether the collection that a path begins with is one of them."""
-        return what is COLLECTION and path[0] in self.collections
-
-
-@dataclasses.dataclass(frozen=True)
-class Streams:
-    """Picks random streams, by the same filters as collections."""
-
-    streams: InCollections
+    what: str
+    names: InCollections
 
     def __call__(self, path: Path, what: Any) -> bool:
-        """Tell whether the stream that a path names is one of them."""
-        return what is STREAM and path[0] in self.streams
+        """Tell whether the collection, or stream, that a path begins with is one of them."""
+        return what is self.what and path[0] in self.names
 
 
-def variables_in(filter_like: CollectionFilter) -> Variables:
+def variables_in(filter_like: CollectionFilter) -> Picks:
     """Read a filter of collections."""
-    return Variables(collections_of(filter_like))
+    return Picks(VARIABLES, collections_of(filter_like))
 
 
-def streams_in(filter_like: CollectionFilter) -> Streams:
+def streams_in(filter_like: CollectionFilter) -> Picks:
     """Read a filter of streams."""
-    return Streams(collections_of(filter_like))
+    return Picks(STREAMS, collections_of(filter_like))
+
+
+def picked(plan: Plan, what: str, *, leaving: bool = False) -> InCollections:
+    """Return which collections, or streams, the groups of a plan pick; or just those leaving."""
+    names = NO_COLLECTIONS
+    for group in plan.groups:
+        picks: Any = group.picks
+        if picks.what is what and (group.leaves or not leaving):
+            names |= picks.names
+    return names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,28 +94,30 @@ class Root:
     keys: tuple[tuple[str, tuple[int, int]], ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """What is known of a call when it has been traced: counts by root, and progress by module."""
-
-    counts: tuple[Counts, ...]
-    progress: tuple[Progress, ...]
-
-
 class ScopeStore:
     """The store of one call of a transformed function.
 
     Args:
         module: the module that it is called on; bound.
+        cls: the class that the module has inside; by default its own.
         relative: give the roots base keys of their own. That of the module is drawn from its
             stream, so that a compiled function does not depend on where the module is.
-        cls: the class that the module has inside.
+        declares_only: the call is one that finds out what variables there are, and another one
+            like it follows: modules outside do not come any further by it.
     """
 
-    def __init__(self, module: Any, *, relative: bool = False, cls: type | None = None) -> None:
+    def __init__(
+        self,
+        module: Any,
+        cls: type | None = None,
+        *,
+        relative: bool = False,
+        declares_only: bool = False,
+    ) -> None:
         self.module = module
-        self.relative = relative
         self.cls = cls
+        self.relative = relative
+        self.declares_only = declares_only
         self.outer: Store = module.scope.store
         self.modules: list[ModuleStructure] = []
         self.roots: list[Scope] = []
@@ -121,75 +126,52 @@ class ScopeStore:
 
     def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
         """Take variables and keys out of the scopes, and the modules out of the arguments."""
-        arguments, blueprints = self._take_modules((args, kwargs))
-        values: list[dict[Path, Any]] = [{} for _ in plan.groups]
-        keys: list[list[Any]] = [[] for _ in plan.groups]
-        roots = tuple(self._take_root(scope, plan, values, keys) for scope in self.roots)
+        arguments = self._take_modules((args, kwargs))
+        crossing = tuple([] if g.picks.what is STREAMS else {} for g in plan.groups)  # type: ignore[attr-defined]
         outer = self.outer
-        leaving = NO_COLLECTIONS
-        for group in plan.groups:
-            if group.leaves and isinstance(group.picks, Variables):
-                leaving |= group.picks.collections
         structure = ScopeStructure(
-            roots=roots,
-            modules=blueprints,
-            mutable=outer.mutable & leaving,
+            roots=tuple(self._take_root(scope, plan, crossing) for scope in self.roots),
+            mutable=outer.mutable & picked(plan, VARIABLES, leaving=True),
             initializing=outer.initializing,
             resolves_later=outer.resolves_later,
             capture=outer.capture,
             interceptors=context.interceptors,
-            settings=key_of(_settings()),
-        )
-        crossing = tuple(
-            key if isinstance(group.picks, Streams) else value
-            for group, value, key in zip(plan.groups, values, keys, strict=True)
+            settings=static_key(_settings()),
         )
         return Snapshot(crossing, arguments, structure)
 
-    def _take_modules(self, arguments: Any) -> tuple[Any, tuple[tuple[int, Blueprint], ...]]:
-        """Put None in the places of modules, and find the roots.
-
-        Returns:
-            The arguments, and the modules as (number of the leaf, blueprint).
-        """
-        leaves, treedef = jax.tree.flatten(arguments, is_leaf=_is_none)
+    def _take_modules(self, arguments: Any) -> Any:
+        """Put blueprints in the places of modules, and find the roots."""
+        leaves, treedef = jax.tree.flatten(arguments)
         memo: dict[int, Any] = {}
-        taken: list[tuple[int, Blueprint]] = []
-        self.modules = []
-        numbers = [i for i, leaf in enumerate(leaves) if isinstance(leaf, ModuleStructure)]
+        places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, ModuleStructure)]
+        self.modules = [leaves[place] for place in places]
         # variables are written in the order in which modules are met, and the target comes last
-        for number in sorted(numbers, key=lambda number: leaves[number] is self.module):
-            module = leaves[number]
-            cls = self.cls if module is self.module else None
-            taken.append((number, describe_module(module, memo, cls)))
-            leaves[number] = None
-            self.modules.append(module)
-        paths = [blueprint.path for blueprint in memo.values() if blueprint.path is not None]
-        self.roots = [self.outer.root.at(path) for path in _outermost(paths)]
-        return jax.tree.unflatten(treedef, leaves), tuple(taken)
+        for place in sorted(places, key=lambda place: leaves[place] is self.module):
+            module = leaves[place]
+            leaves[place] = describe_module(
+                module, memo, self.cls if module is self.module else None
+            )
+        self.roots = [self.outer.root.at(path) for path in _outermost(memo.values())]
+        return jax.tree.unflatten(treedef, leaves)
 
-    def _take_root(
-        self, scope: Scope, plan: Plan, values: list[dict[Path, Any]], keys: list[list[Any]]
-    ) -> Root:
+    def _take_root(self, scope: Scope, plan: Plan, crossing: Groups) -> Root:
         store = self.outer
         scope.check_open()
         for col in {**dict.fromkeys(store.given), **dict.fromkeys(store.tree)}:
-            number = _taker(plan, col, COLLECTION)
+            number = _taker(plan, col, VARIABLES)
             if number is not None and plan.groups[number].enters:
-                values[number].update(_flat(scope.collection(col), (col, *scope.path)))
+                crossing[number].update(_flat(scope.collection(col), (col, *scope.path)))
         slots: list[tuple[str, tuple[int, int]]] = []
-        is_target = scope.path == self.module.scope.path[: len(scope.path)]
+        draws = self.relative and scope.path == self.module.scope.path[: len(scope.path)]
         for name in scope.keys:
-            number = _taker(plan, name, STREAM)
+            number = _taker(plan, name, STREAMS)
             if number is None:
                 continue
-            draws = self.relative and is_target
-            key = scope.make_rng(name) if draws else scope.keys[name]
-            found = next((i for i, other in enumerate(keys[number]) if other is key), None)
-            if found is None:
-                found = len(keys[number])
-                keys[number].append(key)
-            slots.append((name, (number, found)))
+            key, keys = scope.make_rng(name) if draws else scope.keys[name], crossing[number]
+            place = next((n for n, other in enumerate(keys) if other is key), len(keys))
+            keys[place:] = keys[place:] or [key]
+            slots.append((name, (number, place)))
         drawn_at = () if self.relative else scope.drawn_at
         return Root(scope.path, drawn_at, _counts(scope), tuple(slots))
 
@@ -197,17 +179,8 @@ class ScopeStore:
 
     def publish(self, changes: Changes, result: Any) -> Any:
         """Write variables and counts back to the scopes, and progress to the modules."""
-        self.publish_state(changes)
-        description: Any = changes.description
-        for module, progress in zip(self.modules, description.progress, strict=True):
-            if progress.method and module.scope is not None:
-                progress.resume(module)
-        return result
-
-    def publish_state(self, changes: Changes) -> None:
-        """Write variables and counts back, as after a run that only finds out what there is."""
-        description: Any = changes.description
-        for scope, counts in zip(self.roots, description.counts, strict=True):
+        all_counts, all_progress = changes.description  # type: ignore[misc]
+        for scope, counts in zip(self.roots, all_counts, strict=True):
             for path, drawn in counts:
                 scope.at(path).counts.update(drawn)
         changed = [item for group in changes.groups for item in sorted(group.items(), key=_path)]
@@ -216,6 +189,10 @@ class ScopeStore:
             for (col, *path), value in changed:
                 if tuple(path[:depth]) == root.path and col in self.outer.mutable:
                     _write(root, col, path[depth:], value)
+        for module, progress in zip(self.modules, all_progress, strict=True):
+            if progress[0] and module.scope is not None and not self.declares_only:
+                module._state.resume(progress)
+        return result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +200,6 @@ class ScopeStructure:
     """What is static about a snapshot of scopes, and all else that a trace may depend on."""
 
     roots: tuple[Root, ...]
-    modules: tuple[tuple[int, Blueprint], ...]
     mutable: InCollections
     initializing: bool
     resolves_later: bool
@@ -233,13 +209,13 @@ class ScopeStructure:
 
     def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ScopeInside":
         """Make a store of the values, and build the modules in it."""
-        variables: dict[str, Any] = {}
-        for group, values in zip(plan.groups, groups, strict=True):
-            if group.enters and isinstance(group.picks, Variables):
-                for path, value in values.items():
-                    _put(variables, path, value)
+        entered = tuple(_through(remove_axis, plan, groups))
+        flat: dict[Path, Any] = {}
+        for group, values in zip(plan.groups, entered, strict=True):
+            if group.enters and isinstance(values, dict):
+                flat.update(values)
         store = Store(
-            variables,
+            unflatten_mapping(flat),
             {},
             self.mutable.spelled(),
             initializing=self.initializing,
@@ -249,24 +225,22 @@ class ScopeStructure:
         for root in self.roots:
             scope = store.root.at(root.path)
             scope.drawn_at = root.drawn_at
-            scope.keys = {name: groups[number][place] for name, (number, place) in root.keys}
+            scope.keys = {name: entered[number][place] for name, (number, place) in root.keys}
             for path, counts in root.counts:
                 scope.at(path).counts = dict(counts)
         memo: dict[int, Any] = {}
-        leaves, treedef = jax.tree.flatten(arguments, is_leaf=_is_none)
-        modules = [(number, build(blueprint, store, memo)) for number, blueprint in self.modules]
-        for number, module in modules:
-            leaves[number] = module
+        leaves, treedef = jax.tree.flatten(arguments, is_leaf=is_blueprint)
+        leaves = [build(x, store, memo) if is_blueprint(x) else x for x in leaves]
+        modules = [leaf for leaf in leaves if isinstance(leaf, ModuleStructure)]
         args, kwargs = jax.tree.unflatten(treedef, leaves)
-        built = [module for _, module in modules]
-        return ScopeInside(self, plan, groups, store, built, args, kwargs)
+        return ScopeInside(self.roots, plan, entered, store, modules, args, kwargs)
 
 
 @dataclasses.dataclass
 class ScopeInside:
     """A store inside a transformation, with the modules built in it."""
 
-    structure: ScopeStructure
+    roots: tuple[Root, ...]
     plan: Plan
     entered: Groups
     store: Store
@@ -275,27 +249,39 @@ class ScopeInside:
     kwargs: dict[str, Any]
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
-        """Close the store; return what changed in it."""
-        _check_result(result)
-        scopes = [self.store.root.at(root.path) for root in self.structure.roots]
-        description: Hashable = Description(
-            tuple(map(_counts, scopes)), tuple(map(Progress.of, self.modules))
-        )
-        groups: list[dict[Path, Any]] = [{} for _ in self.plan.groups]
-        for number, group in enumerate(self.plan.groups):
-            if group.whole:
-                groups[number] = dict(self.entered[number])
+        """Close the store; return what changed in it.
+
+        The description has the counts of keys by root, and the progress by module.
+        """
+        for leaf in jax.tree.leaves(result):
+            if isinstance(leaf, ModuleStructure | Variable):
+                raise errors.TransformedMethodReturnValueError(leaf)
+        counts = tuple(_counts(self.store.root.at(root.path)) for root in self.roots)
+        progress = tuple(module._state.progress() for module in self.modules)
+        whole = zip(self.plan.groups, self.entered, strict=True)
+        changed: list[dict[Path, Any]] = [dict(old) if g.whole else {} for g, old in whole]
         for path, value in _flat(self.store.tree, ()):
-            number = _taker(self.plan, path[0], COLLECTION)
+            number = _taker(self.plan, path[0], VARIABLES)
             if number is None or not self.plan.groups[number].leaves:
                 continue
-            if not _unchanged(self.entered[number], path, value):
-                groups[number][path] = value
+            if not _unchanged(self.entered[number].get(path, _ABSENT), value):
+                changed[number][path] = value
         self.store.close()
-        return Changes(tuple(groups), description), result
+        groups = tuple(_through(add_axis, self.plan, changed))
+        return Changes(groups, (counts, progress)), result
+
+
+_ABSENT: Any = object()
 
 
 # --- small steps -----------------------------------------------------------------------------
+
+
+def _through(change: Any, plan: Plan, groups: Iterable[Any]) -> Iterator[Any]:
+    """Tell the boxes of mapped variables that they lose their axis, or get it back."""
+    for group, values in zip(plan.groups, groups, strict=True):
+        loses = group.loses_axis and isinstance(values, dict)
+        yield change(values, group.placement, group.axis_metadata) if loses else values
 
 
 def _path(item: tuple[Path, Any]) -> Path:
@@ -309,10 +295,6 @@ def _write(scope: Scope, col: str, path: list[str], value: Any) -> None:
     scope.put_variable(col, name, value)
 
 
-def _is_none(value: Any) -> bool:
-    return value is None
-
-
 def _settings() -> Any:
     """Return the settings, of a thread or the process, that a model reads while it is traced."""
     flags = config.flax_fix_rng_separator, config.flax_preserve_adopted_names
@@ -321,19 +303,15 @@ def _settings() -> Any:
 
 def _taker(plan: Plan, name: str, what: str) -> int | None:
     """Return the number of the group that takes a collection or a stream; None stays outside."""
-    for number, group in enumerate(plan.groups):
-        if group.picks((name,), what):
-            return number
-    return None
+    return next((n for n, g in enumerate(plan.groups) if g.picks((name,), what)), None)
 
 
-def _outermost(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave out the paths that lie below another one."""
-    return [
-        path
-        for path in dict.fromkeys(paths)
-        if not any(path != other and path[: len(other)] == other for other in paths)
-    ]
+def _outermost(blueprints: Iterable[Blueprint]) -> Iterator[tuple[str, ...]]:
+    """Iterate over the paths of bound modules, without those that lie below another one."""
+    paths = dict.fromkeys(each.path for each in blueprints if each.path is not None)
+    for path in paths:
+        if not any(path != other and path[: len(other)] == other for other in paths):
+            yield path
 
 
 def _flat(tree: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
@@ -345,32 +323,13 @@ def _flat(tree: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
             yield (*path, key), value
 
 
-def _put(tree: dict[str, Any], path: Path, value: Any) -> None:
-    *parents, name = path
-    for key in parents:
-        tree = tree.setdefault(key, {})
-    tree[name] = value
-
-
 def _counts(scope: Scope) -> Counts:
     return tuple((path, tuple(counts.items())) for path, counts in scope.counts_below())
 
 
-def _unchanged(entered: Mapping[Path, Any], path: Path, value: Any) -> bool:
+def _unchanged(before: Any, value: Any) -> bool:
     """Tell whether a variable is what came in: the same objects in the same boxes."""
-    if path not in entered:
-        return False
-    before = entered[path]
     if before is value:
         return True
-    one, other = jax.tree.structure(before), jax.tree.structure(value)
-    if one != other:
-        return False
-    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(value), strict=True)
-    return all(old is new for old, new in pairs)
-
-
-def _check_result(result: Any) -> None:
-    for leaf in jax.tree.leaves(result):
-        if isinstance(leaf, ModuleStructure | Variable):
-            raise errors.TransformedMethodReturnValueError(leaf)
+    (olds, one), (news, other) = jax.tree.flatten(before), jax.tree.flatten(value)
+    return one == other and all(old is new for old, new in zip(olds, news, strict=True))

@@ -17,10 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from linnet.base import errors
+from linnet.lift import engine
+from linnet.lift.arguments import Names, hide_static, present
+from linnet.lift.engine import Plan, Run
 from linnet.linen.modules.context import context
 from linnet.linen.modules.describe import describe
 from linnet.linen.modules.methods import mark_wrapped
 from linnet.linen.modules.structure import ModuleStructure
+from linnet.linen.transforms.plans import CARRIES_ALL, explained
 from linnet.linen.transforms.store import ScopeStore
 
 
@@ -69,9 +73,33 @@ class Call:
     kwargs: dict[str, Any]
     cls: type | None = None
 
-    def store(self, *, relative: bool = False) -> ScopeStore:
-        """Return the store of this call."""
-        return ScopeStore(self.module, relative=relative, cls=self.cls)
+    def carry(
+        self,
+        plan: Plan,
+        run: Run,
+        *,
+        advice: str = CARRIES_ALL,
+        static: Names = frozenset(),
+        keywords: bool = True,
+        **options: Any,
+    ) -> Any:
+        """Carry the function across a transformation.
+
+        Args:
+            plan: how state crosses.
+            run: the transformation.
+            advice: how to have more carried, for an error inside.
+            static: which arguments are static, the module being the first; modules are in any case.
+            keywords: whether keyword arguments are passed on.
+            **options: for the store.
+        """
+        args, kwargs = (self.module, *self.args), self.kwargs if keywords else {}
+        chosen = present(static, len(args))
+        chosen -= {n for n in chosen if isinstance(n, int) and isinstance(args[n], ModuleStructure)}
+        args, kwargs = hide_static(plan.transform, args, kwargs, chosen)
+        store = ScopeStore(self.module, self.cls, **options)
+        with explained(plan, advice):
+            return engine.carry(store, plan, self.function, args, kwargs, run)
 
 
 class Transformation(Protocol):

@@ -1,20 +1,17 @@
 """``nn.vmap``."""
 
 import dataclasses
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from linnet.lift import vmap as mapping
+from linnet.lift import vmap as lift
 from linnet.lift.axes import InOutAxis
-from linnet.lift.engine import Plan, Pure
+from linnet.lift.engine import Groups, Plan
 from linnet.linen.transforms.plans import (
-    explained,
     ignore_keywords,
     split_keys,
     stream_groups,
     variable_groups,
-    with_box_axes,
     with_module,
 )
 from linnet.linen.transforms.targets import Call, transformed
@@ -43,52 +40,25 @@ class Vmap:
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
-        groups = [*stream_groups(self.split_rngs, None), *variable_groups(self.variable_axes)]
-        plan = Plan(tuple(groups), f"nn.{self.name}")
         ignore_keywords(self.name, call.kwargs)
-        store = call.store()
-        taken = store.snapshot(plan, (call.module, *call.args), {})
-        args, _ = taken.arguments
-        in_axes = with_module(self.in_axes, args)
-        size = self._size(plan, taken.groups, args, in_axes)
-        pure = with_box_axes(Pure(call.function, taken.structure, plan), plan, self.metadata_params)
+        groups = [
+            *stream_groups(self.split_rngs, None),
+            *variable_groups(self.variable_axes, self.metadata_params),
+        ]
+        names = {"axis_name": self.axis_name, "spmd_axis_name": self.spmd_axis_name}
+
+        def run(pure: Any, plan: Plan, groups: Groups, arguments: Any) -> Any:
+            args, _ = arguments
+            axes = with_module(self.in_axes, args)
+            size = lift.axis_size(
+                plan, groups, axes[1:], args[1:], "args", "axis_size", self.axis_size
+            )
+            over_instances = lift.run((axes, 0), self.out_axes, axis_size=size, **names)
+            return over_instances(pure, plan, split_keys(plan, groups, size, None), arguments)
+
+        plan = Plan(tuple(groups), f"nn.{self.name}")
         advice = "`variable_axes={'batch_stats': 0}`, `split_rngs={'dropout': True}`"
-        with explained(plan, advice), _unshared():
-            changes, result = mapping.vmap(
-                lambda groups, args: pure(groups, (args, {})),
-                plan,
-                split_keys(plan, taken.groups, size, None),
-                args,
-                in_axes=in_axes,
-                out_axes=self.out_axes,
-                axis_size=size,
-                axis_name=self.axis_name,
-                spmd_axis_name=self.spmd_axis_name,
-            )
-        return store.publish(changes, result)
-
-    def _size(self, plan: Plan, groups: Any, args: Any, in_axes: Any) -> int:
-        sizes = mapping.mapped_sizes(in_axes[1:], args[1:], "args")
-        for group, values in zip(plan.groups, groups, strict=True):
-            if isinstance(values, dict):
-                sizes += mapping.mapped_sizes(group.placement, values, "")
-        return mapping.common_size(plan.transform, sizes, "axis_size", self.axis_size)
-
-
-@contextmanager
-def _unshared() -> Generator[None, None, None]:
-    """Note on JAX's error of an unmapped output what it means for a variable."""
-    try:
-        yield
-    except ValueError as error:
-        if "out_axes" in str(error):
-            error.add_note(
-                "A variable, or a result, that all instances share (axis None) has got a value of "
-                "its own in each. Give its collection an axis, `variable_axes={'params': 0}`; or "
-                "make it the same in all: with `split_rngs={'params': False}` if it is drawn, with "
-                "a mean over `axis_name` if it is computed."
-            )
-        raise
+        return call.carry(plan, run, advice=advice, keywords=False)
 
 
 def vmap(

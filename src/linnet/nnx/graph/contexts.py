@@ -20,8 +20,8 @@ from linnet.nnx.graph.build import Builder, new_variable
 from linnet.nnx.graph.flatten import Walk
 from linnet.nnx.graph.graphdef import GraphDef, intern_graphdef, joined, leaves_in_order
 from linnet.nnx.graph.reconcile import Settler
-from linnet.nnx.graph.states import from_flat_state
-from linnet.nnx.objects.nodes import is_node as is_node
+from linnet.nnx.graph.states import from_flat_state, nested, to_flat_state
+from linnet.nnx.objects.nodes import is_node, iter_graph
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import sorted_into

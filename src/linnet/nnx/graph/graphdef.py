@@ -1,6 +1,6 @@
 """``GraphDef``, the structure of an object graph, with what it can be asked and built into.
 
-:func:`walk` flattens a graph and interns its structure; :func:`unflatten` is the inverse. Equal
+:func:`walk` flattens a graph and interns its structure; :func:`rebuild` is the inverse. Equal
 structures are the same object: comparing those of two models is one ``is``, and a compiled program
 can be remembered under the structure that it was compiled for.
 """
@@ -23,7 +23,7 @@ from linnet.nnx.graph.definitions import (
     definitions_of,
 )
 from linnet.nnx.graph.flatten import Walk
-from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, raw
+from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, nested, raw
 from linnet.nnx.objects.variable import Variable
 
 Node = TypeVar("Node")
@@ -139,7 +139,7 @@ def walk(node: Any) -> tuple[GraphDef[Any], Walk]:
     return intern_graphdef(root, len(done.cells), done.has_references), done
 
 
-def unflatten(
+def rebuild(
     graphdef: GraphDef[Any],
     values: Any,
     make: Callable[[VariableDef, Any], Any] = new_variable,
@@ -250,7 +250,7 @@ class CallProxy:
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, tuple[GraphDef[Any], Any]]:
         """Call it; return the result, and structure and state after the call."""
         graphdef, states, way = self._parts
-        node, _ = unflatten(graphdef, leaves_in_order(graphdef, joined(states)), copied_variable)
+        node, _ = rebuild(graphdef, leaves_in_order(graphdef, joined(states)), copied_variable)
         target = node
         for step in way:
             target = target[step[0]] if isinstance(step, tuple) else getattr(target, step)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from linnet.base.typing import Path
 from linnet.nnx.graph.definitions import VariableDef
-from linnet.nnx.graph.graphdef import unflatten
+from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.attributes import nature
@@ -75,7 +75,7 @@ def map(
         del definition
         return value
 
-    made, _ = unflatten(layout.graphdef, leaves, as_given)
+    made, _ = rebuild(layout.graphdef, leaves, as_given)
     return made
 
 

@@ -13,8 +13,14 @@ from typing import Any, Generic, TypeVar
 import jax
 
 from linnet.nnx.graph.build import new_variable
-from linnet.nnx.graph.flatten import flatten as graphs
-from linnet.nnx.graph.graphdef import GraphDef
+from linnet.nnx.graph.graphdef import (
+    CallProxy,
+    GraphDef,
+    copied_variable,
+    joined,
+    leaves_in_order,
+    rebuild,
+)
 from linnet.nnx.graph.layout import Layout, layout_of
 from linnet.nnx.graph.states import FlatState, State, from_flat_state
 from linnet.state.filters import Filter, sorted_into
@@ -183,9 +189,7 @@ def unflatten(
     """
     del index_ref, outer_index_outer_ref, recreate_variables
     leaves = leaves_in_order(graphdef, state)
-    made, _ = graphs.unflatten(
-        graphdef, leaves, copied_variable if copy_variables else new_variable
-    )
+    made, _ = rebuild(graphdef, leaves, copied_variable if copy_variables else new_variable)
     return made
 
 
@@ -203,7 +207,7 @@ def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool 
     leaves = layout.leaves() if not variables else layout.values()
     if arrays:
         leaves = jax.tree.map(lambda x: x.copy() if hasattr(x, "copy") else x, leaves)
-    made, _ = graphs.unflatten(layout.graphdef, leaves)
+    made, _ = rebuild(layout.graphdef, leaves)
     return made
 
 

@@ -12,7 +12,7 @@ import jax
 
 from linnet.base.errors import listing, near
 from linnet.nnx.graph.definitions import VariableDef
-from linnet.nnx.graph.graphdef import unflatten
+from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.module import assign_attributes, iter_modules, not_found
@@ -69,7 +69,7 @@ def view(
             unused -= set(taken)
     if unused and raise_if_not_found:
         known = {name for _, module in iter_modules(made) for name in view_parameters(type(module))}
-            raise ValueError(
+        raise ValueError(
             f"Unused keys found in nnx.view: {listing(sorted(unused))}; no module of "
             f"{type(node).__name__} takes them in its method set_view. Known are "
             f"{listing(sorted(known))}.{''.join(near(name, known) for name in sorted(unused))}"
@@ -203,7 +203,7 @@ def with_vars(
         leaf.copy() if isinstance(leaf, Variable) and picks(path, leaf) else leaf
         for path, leaf in zip(layout.paths, layout.leaves(), strict=True)
     ]
-    made, _ = unflatten(layout.graphdef, leaves)
+    made, _ = rebuild(layout.graphdef, leaves)
     return made
 
 
@@ -277,7 +277,7 @@ def as_abstract(tree: A, graph: bool | None = None) -> A:
         return type(leaf).from_metadata(value, leaf.get_metadata())
 
     leaves = [x if isinstance(x, Variable) else _struct(x, None) for x in layout.leaves()]
-    made, _ = unflatten(layout.graphdef, leaves, abstract)
+    made, _ = rebuild(layout.graphdef, leaves, abstract)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from linnet.nnx.objects.nodes import iter_graph
 from linnet.nnx.objects.variable import Variable
 from linnet.tree.measure import TreeSize, size_of
 

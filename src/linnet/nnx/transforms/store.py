@@ -26,7 +26,7 @@ from linnet.base.typing import Path
 from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
 from linnet.nnx.graph.build import new_variable
 from linnet.nnx.graph.definitions import VariableDef, cells_of
-from linnet.nnx.graph.graphdef import GraphDef, unflatten, walk
+from linnet.nnx.graph.graphdef import GraphDef, rebuild, walk
 from linnet.nnx.graph.layout import Layout, joint_layout
 from linnet.nnx.objects import sharding, trace_level as levels
 from linnet.nnx.objects.attributes import nature
@@ -140,7 +140,7 @@ class ObjectStructure:
     def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ObjectInside":
         """Build the objects of the values, and put them into the arguments."""
         values = self.in_cell_order(groups)
-        roots, builder = unflatten(self.graphdef, values, new_variable)
+        roots, builder = rebuild(self.graphdef, values, new_variable)
         args, kwargs = put_objects(arguments, roots)
         inside = ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
         inside.enter_axes()
@@ -277,5 +277,5 @@ def abstract_result(
         ]
     for number, value in outcome.values(changes.groups):
         values[number] = value
-    roots, _ = unflatten(outcome.graphdef or structure.graphdef, values)
+    roots, _ = rebuild(outcome.graphdef or structure.graphdef, values)
     return put_objects(result, roots) if outcome.returns_objects else result
