@@ -108,7 +108,7 @@ from linnet.ops.masks import (
     make_causal_mask as make_causal_mask,
 )
 from linnet.ops.pooling import avg_pool as avg_pool, max_pool as max_pool, pool as pool
-from linnet.state import metadata as meta
+from linnet.state import metadata as meta  # noqa: F401
 from linnet.state.metadata import unbox as unbox
 from linnet.state.partitioning import (
     PARTITION_NAME as PARTITION_NAME,
@@ -123,7 +123,8 @@ _ON_DEMAND = """
     linnet.linen: transforms
     linnet.linen.modules: summary
     linnet.linen.modules.summary: tabulate
-    linnet.linen.transforms: checkpoint grad jit remat scan value_and_grad vmap
+    linnet.linen.transforms: checkpoint grad jit remat scan value_and_grad vjp
+        vmap
     linnet.state: spmd=logical
     linnet.state.logical: LogicallyPartitioned get_logical_axis_rules logical_axis_rules
         logical_to_mesh logical_to_mesh_axes logical_to_mesh_sharding set_logical_axis_rules
@@ -137,7 +138,7 @@ _COMING = frozenset(
         *("Fp8DotGeneralOp", "Fp8Einsum", "GRUCell", "LSTMCell", "MGUCell", "NANOOFp8DotGeneralOp"),
         *("OptimizedLSTMCell", "RNN", "RNNCellBase", "SimpleCell", "SpectralNorm", "WeightNorm"),
         *("add_metadata_axis", "batch_apply", "cond", "custom_vjp", "fold_rngs", "fp8_ops", "jvp"),
-        *("kw_only_dataclasses", "map_variables", "recurrent", "remat_scan", "switch", "vjp"),
+        *("kw_only_dataclasses", "map_variables", "recurrent", "remat_scan", "switch"),
         "while_loop",
     )
 )
@@ -155,9 +156,10 @@ if TYPE_CHECKING:
         remat as remat,
         scan as scan,
         value_and_grad as value_and_grad,
+        vjp as vjp,
         vmap as vmap,
     )
-    from linnet.state import logical as spmd
+    from linnet.state import logical as spmd  # noqa: F401
     from linnet.state.logical import (
         LogicallyPartitioned as LogicallyPartitioned,
         get_logical_axis_rules as get_logical_axis_rules,

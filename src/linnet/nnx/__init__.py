@@ -140,6 +140,7 @@ from linnet.nnx.transforms.modes import (
 )
 from linnet.nnx.transforms.remat import remat as remat
 from linnet.nnx.transforms.scan import scan as scan
+from linnet.nnx.transforms.vjp import vjp as vjp
 from linnet.nnx.transforms.vmap import vmap as vmap
 from linnet.ops import initializers as initializers
 from linnet.ops.activation import (
@@ -201,15 +202,14 @@ PureState: TypeAlias = tuple[GraphDef[A], State[A, A]]
 _ON_DEMAND = """
     linnet.display: visualization=notebook
     linnet.display.notebook: display
-    linnet.nnx: summary
-    linnet.nnx.graph.flatten.contexts: MergeContext NodeStates SplitContext UpdateContext
+    linnet.nnx: sharding=spmd spmd summary
+    linnet.nnx.graph.contexts: MergeContext NodeStates SplitContext UpdateContext
         current_update_context from_tree merge_context split_context to_tree update_context
-    linnet.nnx.graph.flatten.views: abstract_with_sharding as_abstract as_pure pure var_defaults vars_as
+    linnet.nnx.graph.views: abstract_with_sharding as_abstract as_pure pure var_defaults vars_as
         view view_info with_attributes with_vars
-    linnet.nnx.objects: sharding
-    linnet.nnx.objects.sharding: PARTITION_NAME use_eager_sharding using_eager_sharding
+    linnet.nnx.objects.sharding: use_eager_sharding using_eager_sharding
+    linnet.nnx.spmd: PARTITION_NAME get_abstract_model get_named_sharding get_partition_spec
         with_partitioning
-    linnet.nnx.spmd: get_abstract_model get_named_sharding get_partition_spec
     linnet.nnx.summary: tabulate
     linnet.nnx.training: metrics optimizer
     linnet.nnx.training.ema: EMA
@@ -226,7 +226,7 @@ _COMING = frozenset(
         *("SimpleCell", "SpectralNorm", "WeightNorm", "bridge", "checkify", "cond", "custom_vjp"),
         *("deprecations", "extract", "fori_loop", "jvp", "make_jaxpr", "pmap", "prefix"),
         *("proxy_caller", "reprlib", "shard_map", "switch", "tracers", "transform_metadata"),
-        *("vjp", "while_loop", "wrappers"),
+        *("while_loop", "wrappers"),
     )
 )
 
@@ -236,9 +236,9 @@ for _name in ("graph", "module"):
     globals().pop(_name, None)
 
 if TYPE_CHECKING:
-    from linnet.display import notebook as visualization
+    from linnet.display import notebook as visualization  # noqa: F401
     from linnet.display.notebook import display as display
-    from linnet.nnx import summary as summary
+    from linnet.nnx import spmd as sharding, spmd as spmd, summary as summary  # noqa: F401
     from linnet.nnx.graph.contexts import (
         MergeContext as MergeContext,
         NodeStates as NodeStates,
@@ -263,16 +263,16 @@ if TYPE_CHECKING:
         with_attributes as with_attributes,
         with_vars as with_vars,
     )
-    from linnet.nnx.objects import sharding as sharding
     from linnet.nnx.objects.sharding import (
         use_eager_sharding as use_eager_sharding,
         using_eager_sharding as using_eager_sharding,
-        with_partitioning as with_partitioning,
     )
     from linnet.nnx.spmd import (
+        PARTITION_NAME as PARTITION_NAME,
         get_abstract_model as get_abstract_model,
         get_named_sharding as get_named_sharding,
         get_partition_spec as get_partition_spec,
+        with_partitioning as with_partitioning,
     )
     from linnet.nnx.summary import tabulate as tabulate
     from linnet.nnx.training import metrics as metrics, optimizer as optimizer
@@ -287,6 +287,5 @@ if TYPE_CHECKING:
     )
     from linnet.nnx.training.train_state import TrainState as TrainState
     from linnet.state.logical import logical_axis_rules as logical_axis_rules
-    from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME
 else:  # so that a type checker finds mistyped names
     __getattr__, __dir__ = _names.on_demand(globals(), _ON_DEMAND, _MODULES, _COMING)

@@ -11,7 +11,7 @@ _READERS = """
     reseed split state view view_info
 """.split()
 _TRANSFORMS = """
-    cached_partial eval_shape fork_rngs grad jit remat scan split_rngs value_and_grad vmap
+    cached_partial eval_shape fork_rngs grad jit remat scan split_rngs value_and_grad vjp vmap
 """.split()
 
 

@@ -14,7 +14,7 @@ MODULES = {
             merge_context pop pure recursive_map set_graph_mode set_graph_updates set_metadata
             split split_context state unflatten unpack update update_context variables vars_as
             with_vars
-        linnet.nnx.graph.flatten.definitions: NodeDef=ObjectDef VariableDef
+        linnet.nnx.graph.definitions: NodeDef=ObjectDef VariableDef
     """,
     "helpers": "linnet.nnx: Dict List Sequential TrainState",
     "initializers": "linnet.ops.initializers",
@@ -56,10 +56,10 @@ MODULES = {
     "statelib": """
         linnet.nnx: FlatState State filter_state from_flat_state map_state merge_state
             replace_by_pure_dict restore_int_paths split_state to_flat_state to_pure_dict
-        linnet.nnx.graph.flatten.states: create_path_filters diff
+        linnet.nnx.graph.states: create_path_filters diff
     """,
     "transforms.autodiff": """
-        linnet.nnx: DiffState grad remat value_and_grad
+        linnet.nnx: DiffState grad remat value_and_grad vjp
     """,
     "transforms.compilation": """
         linnet.nnx: StateSharding jit jit_partial
@@ -76,7 +76,7 @@ MODULES = {
         linnet.nnx: BatchStat Cache Intermediate Param Perturbation Variable VariableMetadata
             register_variable_name use_eager_sharding using_eager_sharding var_defaults
             variable_name_from_type variable_type_from_name with_metadata
-        linnet.nnx.graph.flatten.views: VarDefaults
+        linnet.nnx.graph.views: VarDefaults
     """,
     "visualization": "linnet.display.notebook",
 }

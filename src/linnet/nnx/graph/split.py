@@ -4,7 +4,7 @@
 split off shares the variables of the model; what ``clone`` returns shares nothing that can be
 changed.
 
-All of them start from the layout of the model (``nnx/graph/layout.py``), so none of them walks a model
+All of them start from the layout of the model (``layout.py``), so none of them walks a model
 twice as long as its structure does not change.
 """
 

@@ -2,7 +2,7 @@
 
 What :class:`Module` adds to ``Pytree`` is what models need while they run: switching between
 training and evaluation, and keeping values that appear on the way (``sow``, ``perturb``; see
-``nnx/capture.py`` for collecting them).
+``capture.py`` for collecting them).
 """
 
 import inspect

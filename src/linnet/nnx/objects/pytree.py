@@ -2,13 +2,13 @@
 
 :class:`Pytree` is the base of everything that NNX builds models of. An instance is an ordinary,
 mutable Python object. To JAX it is a pytree, with the attributes that are data (see
-``nnx/objects/attributes.py``) as children and the others as part of the structure. To the functions of NNX
+``attributes.py``) as children and the others as part of the structure. To the functions of NNX
 it is a node of a graph, in which the same object, or variable, may be reached by several paths
-(see ``nnx/graph/flatten.py``).
+(see ``graph/flatten.py``).
 
 Two rules watch over assignments. An object may be changed only at the level of tracing at which it
 was made, since an attribute set elsewhere would hold a dead tracer. And every change to the set of
-attributes, or to a static one, is noted (``nnx/objects/versions.py``), so that what was remembered about the
+attributes, or to a static one, is noted (``versions.py``), so that what was remembered about the
 structure of a model is not used when it is no longer true.
 """
 

@@ -9,10 +9,10 @@ array, which never changes.
 Three rules:
 
 * *Setting a value is no structural change.* Programs compiled for a model go on serving it. A
-  change of metadata is one (see ``nnx/graph/layout.py``).
+  change of metadata is one (see ``graph/layout.py``).
 * *A variable belongs to the level of tracing at which it was made.* Setting it inside a JAX
   transformation that did not receive it would leave a dead tracer in it; that is an error which
-  names the place of the variable (``nnx/objects/trace_level.py``).
+  names the place of the variable (``trace_level.py``).
 * *A variable is read like its value.* It has its value's attributes and operators, and JAX takes it
   for an array. A metadata entry, too, is read as an attribute, and comes first.
 """

@@ -1,7 +1,7 @@
 """When the structure of an object graph has changed.
 
 Flattening a model costs time in the size of the model, so it is done once and remembered (see
-``nnx/graph/layout.py``). What is remembered is good until something structural happens to one of the
+``graph/layout.py``). What is remembered is good until something structural happens to one of the
 objects: an attribute set, an item appended, metadata changed. Every such change raises the version
 of the object it happens to, and one clock for all. Nobody has to look at the versions while the
 clock stands still.

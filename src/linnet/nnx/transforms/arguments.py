@@ -11,9 +11,7 @@ from typing import Any
 import jax
 
 from linnet.base.typing import Path
-from linnet.nnx.objects.nodes import key_of
-from linnet.nnx.objects.pytree import Pytree
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.nodes import is_node, key_of
 from linnet.state.filters import Predicate
 
 
@@ -64,11 +62,6 @@ class Stand:
     number: int
 
 
-def is_object(value: Any) -> bool:
-    """Tell whether a value is an object or a variable of NNX."""
-    return isinstance(value, Pytree | Variable)
-
-
 def take_objects(
     tree: Any, first: int = 0, known: dict[int, int] | None = None
 ) -> tuple[Any, list[Any], list[tuple[Any, ...]]]:
@@ -84,12 +77,12 @@ def take_objects(
         of these.
     """
     known = known or {}
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_object)
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_node)
     objects: list[Any] = []
     paths: list[tuple[Any, ...]] = []
     rest: list[Any] = []
     for path, leaf in leaves:
-        if not is_object(leaf):
+        if not is_node(leaf):
             rest.append(leaf)
         elif id(leaf) in known:
             rest.append(Stand(known[id(leaf)]))

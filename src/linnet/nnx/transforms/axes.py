@@ -1,15 +1,19 @@
-"""How users say how the variables of an object cross: by filters.
+"""How users say how the variables of an object cross: by axes, and by filters.
 
 Where a transformation takes an axis or a sharding for an argument, an object may get one for each
 group of its variables: ``nnx.StateAxes({nnx.Param: 0, ...: None})``. A single one is for all.
 """
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 
+from linnet.base.typing import Path
+from linnet.lift.engine import Group
 from linnet.nnx.graph.states import State, create_path_filters
+from linnet.nnx.transforms.arguments import Within
 from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
 
@@ -123,37 +127,40 @@ def _leaves(axes: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
         )
 
 
-def _for_jax(axes: Any, unmapped: Any) -> Any:
+def for_jax(axes: Any, unmapped: Any) -> Any:
     """Return axes without what is said of objects, which have no leaves that JAX sees."""
     if is_by_filter(axes):
         return unmapped
     if isinstance(axes, Mapping):
-        return {key: _for_jax(value, unmapped) for key, value in axes.items()}
+        return {key: for_jax(value, unmapped) for key, value in axes.items()}
     if isinstance(axes, list | tuple):
-        return type(axes)(_for_jax(value, unmapped) for value in axes)
+        return type(axes)(for_jax(value, unmapped) for value in axes)
     return unmapped if axes is None else axes
 
 
-def _placed(
-    home: tuple[Any, ...], axes: Any, metadata: Mapping[str, Any], kinds: dict[Any, Group]
-) -> list[Group]:
-    """Return the groups that axes make of the variables below a home."""
-    name = metadata.get(PARTITION_NAME)
+def placed(home: Path, axes: Any, name: Any, special: Mapping[Any, Group] = {}) -> list[Group]:
+    """Return the groups that axes make of the variables below a home.
+
+    Args:
+        home: an argument, or the result.
+        axes: the axes, a prefix of it.
+        name: what the metadata of variables calls the axis.
+        special: the groups of axes that are none, whatever filter they are for.
+    """
     groups: list[Group] = []
     for path, each in _leaves(axes):
         for picks, axis in filters_of(each):
-            within = Within((*home, *path), picks)
-            special = kinds.get(axis)
-            if special is not None:
-                groups.append(
-                    Group(within, special.placement, leaves=special.leaves, whole=special.whole)
-                )
-            else:
-                groups.append(Group(within, axis, axis_name=name))
+            group = special.get(axis) or Group(picks, axis, axis_metadata=name)
+            groups.append(dataclasses.replace(group, picks=Within((*home, *path), picks)))
     return groups
 
 
-def _per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:
+def per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:
+    """Return the axes of each positional argument.
+
+    Raises:
+        ValueError: there are not as many axes as arguments.
+    """
     if not isinstance(axes, list | tuple):
         return (axes,) * count
     if len(axes) != count:

@@ -1,34 +1,40 @@
 """What happens in a call of a function that ``nnx.jit`` compiled.
 
-A call takes the values out of the objects among its arguments, hands them to a compiled function as
-flat lists, each in the place of its object, and sets what the function changed. What is compiled is
-remembered under the structure of the objects, so a call pays for what its arguments are now, not
+A call with objects anywhere in its arguments goes through the engine, like that of every other
+transformation (``JitWrapped._carried``). Where objects are arguments themselves, the usual case, a
+call takes a short path: it takes the values out of the objects, hands them to a compiled function
+as flat lists, each in the place of its object, and sets what the function changed. What is compiled
+is remembered under the structure of the objects, so a call pays for what its arguments are now, not
 for finding out what they are: the layout of a model is remembered until the model changes
-(``nnx/graph/layout.py``), the compiled function under the layout's structure, and the variables to set
-under the outcome of its trace. A call in the steady state gathers values, calls, and sets values.
+(``graph/layout.py``), the compiled function under the layout's structure, and the variables to
+set under the outcome of its trace. A call in the steady state gathers values, calls, and sets
+values.
 
 Values of variables that the function did not change do not come out of it, so XLA copies nothing;
 those of donated arguments all come out, since the memory they came in is gone.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
 from linnet.base.jaxcompat import current_trace
+from linnet.base.typing import MISSING
+from linnet.lift import jit as lift
+from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
 from linnet.nnx.graph.layout import Layout, joint_layout
-from linnet.nnx.objects.nodes import is_node as is_object
+from linnet.nnx.objects.nodes import is_node
 from linnet.nnx.objects.variable import Variable
-from linnet.nnx.transforms.arguments import Home, Stand, Within, put_objects, take_objects
-from linnet.nnx.transforms.axes import StateSharding, filters_of
+from linnet.nnx.transforms.arguments import Home, Stand, Within, put_objects
+from linnet.nnx.transforms.axes import filters_of, is_by_filter
+from linnet.nnx.transforms.eval_shape import shapes_of
 from linnet.nnx.transforms.publish import Outcome, publish
-from linnet.nnx.transforms.store import ObjectStructure, places_of
+from linnet.nnx.transforms.store import ObjectStore, ObjectStructure, places_of
 
-_MISSING: Any = object()
 _set_raw = Variable.__dict__["_value"].__set__
 
 # type → whether its values are objects of NNX (True), never hold any (False), or may (None)
@@ -40,10 +46,10 @@ _roles: dict[type, bool | None] = {
 
 def _role(value: Any) -> bool | None:
     cls = type(value)
-    role = _roles.get(cls, _MISSING)
-    if role is _MISSING:
+    role = _roles.get(cls, MISSING)
+    if role is MISSING:
         role = None
-        if is_object(value):
+        if is_node(value):
             role = True
         elif jax.tree_util.all_leaves([value]):
             role = False
@@ -56,20 +62,21 @@ class _Program:
 
     Attributes:
         compiled: the function of JAX.
-        parts: for each root, and each group of its state, which values belong to it; ``None`` where
-            one root has one group.
+        parts: for each root, and each group of its state, which values belong to it.
     """
 
     __slots__ = ("compiled", "is_simple", "parts")
 
-    def __init__(self, compiled: Any, plan: Plan, places: tuple[int, ...]) -> None:
+    def __init__(
+        self, compiled: Any, plan: Plan, places: tuple[int, ...], numbers: tuple[int, ...]
+    ) -> None:
         self.compiled = compiled
-        by_home: dict[Any, list[Any]] = {}
+        by_number: dict[int, list[Any]] = {number: [] for number in numbers}
         for number, group in enumerate(plan.groups):
-            if isinstance(group.picks, Within) and group.picks.home:
+            for argument in _home(group):
                 mine = [i for i, place in enumerate(places) if place == number]
-                by_home.setdefault(group.picks.home, []).append(_as_slice(mine))
-        self.parts = list(map(tuple, by_home.values()))
+                by_number[argument].append(_as_slice(mine))
+        self.parts = list(map(tuple, by_number.values()))
         self.is_simple = len(self.parts) == 1 and len(self.parts[0]) == 1
 
     def values(self, layout: Layout) -> list[tuple[Any, ...]]:
@@ -81,6 +88,12 @@ class _Program:
             tuple([values[p] if type(p) is slice else [values[i] for i in p] for p in root])
             for root in self.parts
         ]
+
+
+def _home(group: Group) -> tuple[Any, ...]:
+    """Return the argument that a group is for; ``()`` for what comes out."""
+    picks: Any = group.picks
+    return picks.home
 
 
 def _as_slice(numbers: list[int]) -> Any:
@@ -101,10 +114,9 @@ class JitWrapped:
         options: dict[str, Any],
         in_shardings: Any,
         out_shardings: Any,
-        static: frozenset[Any],
-        donated: frozenset[Any],
+        static: Names,
+        donated: Names,
     ) -> None:
-        functools.update_wrapper(self, fun)
         self._fun = fun
         self._options = options
         self._in_shardings = in_shardings
@@ -112,6 +124,7 @@ class JitWrapped:
         self._static = static
         self._donated = donated
         self._programs: dict[Any, _Program] = {}
+        self._carriers: dict[Any, tuple[Plan, Any]] = {}
         self._without_objects: set[Any] = set()
 
     def __get__(self, obj: Any, objtype: Any = None) -> Any:
@@ -122,36 +135,30 @@ class JitWrapped:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function, compiled for the structure of these arguments."""
         numbers: list[int] = []
-        simple = True
+        short = True
         for number, arg in enumerate(args):
             role = _role(arg)
             if role:
                 numbers.append(number)
             elif role is None and not self._is_plain(number, arg):
-                simple = False
+                short = False
         for name, arg in kwargs.items():
             role = _role(arg)
             if role or (role is None and not self._is_plain(name, arg)):
-                simple = False
-        if not simple or not self._static.isdisjoint(numbers):
-            return self._call_nested(args, kwargs)
+                short = False
+        if not short or not self._static.isdisjoint(numbers):
+            return self._carried(args, kwargs)
         roots = tuple([args[number] for number in numbers])
         layout = joint_layout(roots) if roots else _EMPTY_LAYOUT
         key = (layout.graphdef, *numbers)
         program = self._programs.get(key)
         if program is None:
-            homes = tuple(Home((number,)) for number in numbers)
-            program = self._programs[key] = self._program(layout, roots, homes, flat=tuple(numbers))
+            made = self._program(layout, roots, tuple(numbers), len(args))
+            program = self._programs[key] = made
         flat = list(args)
         for number, values in zip(numbers, program.values(layout), strict=True):
             flat[number] = values
         changes, result = program.compiled(*flat, **kwargs)
-        return _published(roots, layout, changes, result)
-
-    def _call_nested(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call with objects anywhere in the arguments."""
-        roots, layout, program, flat, flat_kwargs = self._prepared(args, kwargs)
-        changes, result = program.compiled(*flat, **flat_kwargs)
         return _published(roots, layout, changes, result)
 
     def _is_plain(self, name: int | str, arg: Any) -> bool:
@@ -161,116 +168,128 @@ class JitWrapped:
         treedef = jax.tree.structure(arg)
         if treedef in self._without_objects:
             return True
-        if any(map(is_object, jax.tree.leaves(arg, is_leaf=is_object))):
+        if any(map(is_node, jax.tree.leaves(arg, is_leaf=is_node))):
             return False
         self._without_objects.add(treedef)
         return True
 
-    def _prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Sort the arguments of a call: return what the compiled function is called with."""
-        taken_args: list[Any] = []
-        taken_kwargs: dict[str, Any] = {}
-        roots: list[Any] = []
-        homes: list[Home] = []
-        for name, arg in (*enumerate(args), *kwargs.items()):
-            if name in self._static:
-                taken = arg
-            else:
-                taken, objects, paths = take_objects(arg, len(roots))
-                roots += objects
-                homes += [Home((name, *path)) for path in paths]
-            if isinstance(name, int):
-                taken_args.append(taken)
-            else:
-                taken_kwargs[name] = taken
-        layout = joint_layout(tuple(roots)) if roots else _EMPTY_LAYOUT
-        key = (layout.graphdef, tuple(homes), "nested")
-        program = self._programs.get(key)
-        if program is None:
-            program = self._program(layout, tuple(roots), tuple(homes), flat=None)
-            self._programs[key] = program
-        values = program.values(layout)
-        # the values of the roots in an argument stand beside it, so that it keeps its number
-        by_name: dict[Any, list[Any]] = {}
-        for home, of_root in zip(homes, values, strict=True):
-            by_name.setdefault(home[0], []).append(of_root)
-        flat = [
-            arg if number in self._static else (arg, by_name.get(number, []))
-            for number, arg in enumerate(taken_args)
-        ]
-        flat_kwargs = {
-            name: arg if name in self._static else (arg, by_name.get(name, []))
-            for name, arg in taken_kwargs.items()
-        }
-        return tuple(roots), layout, program, flat, flat_kwargs
+    def _carried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call with objects anywhere in the arguments."""
+        store, compiled, parts = self._prepared(args, kwargs)
+        return store.publish(*compiled(*parts))
+
+    def _prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+        """Return the store of a call, what is compiled, and what that is called with."""
+        plan, compiled = self._carrier(len(args), tuple(kwargs))
+        args, kwargs = hide_static("nnx.jit", args, kwargs, self._static)
+        store = ObjectStore()
+        taken = store.snapshot(plan, args, kwargs)
+        pure = Pure(self._fun, taken.structure, plan)
+        halves = lift.halves(plan, taken.groups, taken.arguments, self._donated)
+        return store, compiled, (pure, *halves)
 
     # --- what is compiled --------------------------------------------------------------------
 
-    def _plan(self, homes: tuple[Home, ...]) -> Plan:
-        """Return a plan with a group for each root, or for each filter of its shardings."""
+    def _plan(self, names: Iterable[Any]) -> Plan:
+        """Return a plan with a group for each argument, or for each filter of its shardings."""
         groups: list[Group] = []
-        for home in homes:
-            whole = home[0] in self._donated
-            for picks, sharding in filters_of(_at(self._in_shardings, home[0])):
-                groups.append(Group(Within(home, picks), sharding, whole=whole))
-        for picks, sharding in filters_of(_state_sharding(self._out_shardings)):
-            groups.append(Group(Within((), picks), sharding))
+        for name in names:
+            given = name in self._donated
+            for picks, sharding in filters_of(self._sharding_of(name)):
+                groups.append(Group(Within((name,), picks), sharding, whole=given, donated=given))
+        out = self._out_shardings if is_by_filter(self._out_shardings) else None
+        groups += [Group(Within((), picks), sharding) for picks, sharding in filters_of(out)]
         return Plan(tuple(groups), "nnx.jit")
 
+    def _sharding_of(self, name: Any) -> Any:
+        """Return what in_shardings has for an argument; it does not count the static ones."""
+        given = self._in_shardings
+        if not isinstance(given, tuple | list):
+            return given
+        if isinstance(name, str) or name in self._static:
+            return None
+        return given[name - sum(isinstance(n, int) and n < name for n in self._static)]
+
+    def _plain_sharding(self, name: Any) -> Any:
+        """Return the sharding of the arrays in an argument."""
+        sharding = self._sharding_of(name)
+        return None if is_by_filter(sharding) else sharding
+
+    def _told(self, plan: Plan, entering: Any, **more: Any) -> dict[str, Any]:
+        """Return the options for ``jax.jit``.
+
+        Args:
+            plan: how state crosses.
+            entering: the shardings of what is compiled for it.
+            **more: further options.
+        """
+        options = {**self._options, **more}
+        if self._in_shardings is not None:
+            options["in_shardings"] = entering
+        if self._in_shardings is not None or self._out_shardings is not None:
+            result = None if is_by_filter(self._out_shardings) else self._out_shardings
+            options["out_shardings"] = (Changes(plan.placements(), _Any()), result)
+        return options
+
+    def _carrier(self, count: int, names: tuple[str, ...]) -> tuple[Plan, Any]:
+        """Return the plan, and what is compiled, for calls with as many arguments."""
+        key = (count, names)
+        if key not in self._carriers:
+            plan = self._plan((*range(count), *names))
+            specs = tuple(map(self._plain_sharding, range(count))), dict.fromkeys(names)
+            entering = lift.halves(plan, plan.placements(), specs, self._donated)
+            name = getattr(self._fun, "__name__", "run")
+            compiled = lift.compiler(name, **self._told(plan, entering))
+            self._carriers[key] = plan, compiled
+        return self._carriers[key]
+
     def _program(
-        self, layout: Layout, roots: tuple[Any, ...], homes: tuple[Home, ...], flat: Any
+        self, layout: Layout, roots: tuple[Any, ...], numbers: tuple[int, ...], count: int
     ) -> _Program:
-        plan = self._plan(homes)
+        """Compile for the short path: the objects are some of the positional arguments."""
+        plan = self._plan(numbers)
+        homes = tuple(Home((number,)) for number in numbers)
         places = places_of(layout, roots, homes, plan)
-        structure = ObjectStructure(layout.graphdef, homes, places)
-        pure = Pure(self._fun, structure, plan)
-        run = _flat_run(pure, flat) if flat is not None else _nested_run(pure, homes, self._static)
+        pure = Pure(self._fun, ObjectStructure(layout.graphdef, homes, places), plan)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            arguments = list(args)
+            groups: list[Any] = []
+            for stand, number in enumerate(numbers):
+                groups.extend(args[number])
+                arguments[number] = Stand(stand)
+            groups += [[]] * (len(plan.groups) - len(groups))
+            return pure(tuple(groups), (tuple(arguments), kwargs))
+
         functools.update_wrapper(run, self._fun)
         # the wrapped function's own signature would be taken for that of the flat one
         del run.__wrapped__
-        options = dict(self._options)
-        if self._in_shardings is not None:
-            options["in_shardings"] = self._in_specs(plan, homes, flat)
-        if self._in_shardings is not None or self._out_shardings is not None:
-            placements = [group.placement for group in plan.groups]
-            result = self._out_shardings
-            result = None if isinstance(result, StateSharding) else result
-            options["out_shardings"] = (Changes(tuple(placements), _Any()), result)
-        return _Program(jax.jit(run, **options), plan, places)
-
-    def _in_specs(self, plan: Plan, homes: tuple[Home, ...], flat: Any) -> Any:
-        shardings = self._in_shardings
-        if not isinstance(shardings, tuple | list):
-            return None if isinstance(shardings, StateSharding) else shardings
-        given = list(shardings)
-        for number, home in enumerate(homes):
-            ours = tuple(
-                group.placement
-                for group in plan.groups
-                if isinstance(group.picks, Within) and group.picks.home == home
-            )
-            if flat is not None:
-                given[home[0]] = ours
-            else:
-                given[home[0]] = (None, [ours])
-            del number
-        return tuple(None if isinstance(each, StateSharding) else each for each in given)
+        entering = tuple(
+            tuple(group.placement for group in plan.groups if _home(group) == (number,))
+            if number in numbers
+            else self._plain_sharding(number)
+            for number in range(count)
+            if number not in self._static
+        )
+        # JAX sees a function without named arguments, so it is told both
+        both = {
+            f"{what}_arg{form}": tuple(sorted(n for n in chosen if isinstance(n, kind)))
+            for what, chosen in (("static", self._static), ("donate", self._donated))
+            for form, kind in (("nums", int), ("names", str))
+        }
+        more = {option: chosen for option, chosen in both.items() if chosen}
+        return _Program(jax.jit(run, **self._told(plan, entering, **more)), plan, places, numbers)
 
     # --- what jax.jit offers besides calls ---------------------------------------------------
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
-        from linnet.nnx.transforms.eval_shape import eval_shape
-
-        static = {n: arg for n, arg in enumerate(args) if n in self._static}
-        fun = with_static(self._fun, static)
-        rest = [arg for n, arg in enumerate(args) if n not in static]
-        return eval_shape(fun, *rest, **kwargs)
+        return shapes_of(self._fun, *hide_static("nnx.jit", args, kwargs, self._static))
 
     def trace(self, *args: Any, **kwargs: Any) -> "Traced":
         """Trace the function for these arguments."""
-        _, _, program, flat, flat_kwargs = self._prepared(args, kwargs)
-        return Traced(self, program.compiled.trace(*flat, **flat_kwargs))
+        _, compiled, parts = self._prepared(args, kwargs)
+        return Traced(self, compiled.trace(*parts))
 
     def lower(self, *args: Any, **kwargs: Any) -> "Lowered":
         """Lower the function for these arguments to what XLA compiles."""
@@ -322,58 +341,14 @@ class Compiled(_Stage):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function for arguments like those it was compiled for."""
-        roots, layout, _, flat, flat_kwargs = self._owner._prepared(args, kwargs)
-        static = self._owner._static
-        flat = [arg for number, arg in enumerate(flat) if number not in static]
-        named = {name: arg for name, arg in flat_kwargs.items() if name not in static}
-        changes, result = self._stage(*flat, **named)
-        return _published(roots, layout, changes, result)
+        store, _, (_, *halves) = self._owner._prepared(args, kwargs)
+        return store.publish(*self._stage(*halves))
 
 
-# --- values in and out -----------------------------------------------------------------------
+# --- values out ------------------------------------------------------------------------------
 
 
 _EMPTY_LAYOUT = Layout(())
-
-
-def _flat_run(pure: Pure, numbers: tuple[int, ...]) -> Any:
-    """Return the pure function in the form in which objects are arguments of their own."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        arguments = list(args)
-        groups: list[Any] = []
-        for stand, number in enumerate(numbers):
-            groups.extend(args[number])
-            arguments[number] = Stand(stand)
-        groups += [[]] * (len(pure.plan.groups) - len(groups))
-        return pure(tuple(groups), (tuple(arguments), kwargs))
-
-    return run
-
-
-def _nested_run(pure: Pure, homes: tuple[Home, ...], static: frozenset[Any]) -> Any:
-    """Return the pure function in the form in which values stand beside each argument."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        beside: dict[Any, Any] = {}
-        plain: list[Any] = []
-        named: dict[str, Any] = {}
-        for name, arg in (*enumerate(args), *kwargs.items()):
-            rest = arg
-            if name not in static:
-                rest, values = arg
-                beside[name] = iter(values)
-            if isinstance(name, int):
-                plain.append(rest)
-            else:
-                named[name] = rest
-        groups: list[Any] = []
-        for home in homes:
-            groups.extend(next(beside[home[0]]))
-        groups += [[]] * (len(pure.plan.groups) - len(groups))
-        return pure(tuple(groups), (tuple(plain), named))
-
-    return run
 
 
 def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result: Any) -> Any:
@@ -403,28 +378,3 @@ def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:
     if not flat:
         return current_trace(), cells
     return (next(iter(levels.values())) if len(levels) == 1 else None), cells
-
-
-def _at(shardings: Any, name: Any) -> Any:
-    if isinstance(shardings, tuple | list):
-        return shardings[name] if isinstance(name, int) else None
-    return shardings
-
-
-def _state_sharding(shardings: Any) -> Any:
-    return shardings if isinstance(shardings, StateSharding) else None
-
-
-def with_static(fun: Callable[..., Any], static: dict[int, Any]) -> Callable[..., Any]:
-    """Return a function of the other arguments, with those at some places bound."""
-    if not static:
-        return fun
-
-    @functools.wraps(fun)
-    def bound(*args: Any, **kwargs: Any) -> Any:
-        rest = iter(args)
-        count = len(args) + len(static)
-        full = [static[n] if n in static else next(rest) for n in range(count)]
-        return fun(*full, **kwargs)
-
-    return bound

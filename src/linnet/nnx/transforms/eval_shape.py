@@ -36,6 +36,11 @@ def eval_shape(
     ShapeDtypeStruct(shape=(2, 3), dtype=float32)
     """
     del graph, graph_updates
+    return shapes_of(f, args, kwargs)
+
+
+def shapes_of(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a call would return; static arguments may be hidden."""
     taken = ObjectStore().snapshot(_PLAN, args, kwargs)
     pure = Pure(f, taken.structure, _PLAN)
     changes, result = jax.eval_shape(pure, taken.groups, taken.arguments)

@@ -1,24 +1,22 @@
-"""Gradients of functions of objects, and checkpointing."""
+"""Gradients of functions of objects."""
 
 import dataclasses
-import functools
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from linnet.lift import grad as gradients
-from linnet.lift.engine import Group, Plan, Pure
+from linnet.base.typing import MISSING
+from linnet.lift import grad as lift
+from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.graph.split import clone
-from linnet.nnx.graph.states import from_flat_state
+from linnet.nnx.graph.states import nested
 from linnet.nnx.graph.update import update
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms.arguments import Within, put_objects
-from linnet.nnx.transforms.jit import unbound
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
+from linnet.nnx.transforms.wrapping import transform
 from linnet.state.filters import Everything, Filter, to_predicate
-
-_MISSING: Any = object()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +32,9 @@ class DiffState:
     filter: Filter
 
 
+@transform
 def value_and_grad(
-    f: Any = _MISSING,
+    f: Any = MISSING,
     *,
     argnums: int | DiffState | Sequence[int | DiffState] = 0,
     has_aux: bool = False,
@@ -79,117 +78,102 @@ def value_and_grad(
     >>> print(value, grads.w[...], model.n[...])
     9.0 6.0 1
     """
-    options = {"holomorphic": holomorphic, "allow_int": allow_int}
-    if f is _MISSING:
-        return functools.partial(
-            value_and_grad,
-            argnums=argnums,
-            has_aux=has_aux,
-            **options,
-            graph=graph,
-            graph_updates=graph_updates,
+    refuse_reduce_axes(reduce_axes)
+    single = isinstance(argnums, int | DiffState)
+    wanted: Any = [argnums] if single else argnums
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        whole = not hands_structure_out(graph, graph_updates)
+        by = Differentiated(wanted, len(args), whole=whole)
+        run = lift.value_and_grad(
+            by.places, has_aux=has_aux, holomorphic=holomorphic, allow_int=allow_int
         )
-    f = unbound(f, "value_and_grad")
+        result, taken = carry(by.store, by.plan("nnx.grad"), f, args, kwargs, run)
+        grads = by.gradients(*taken)
+        return result, grads[0] if single else grads
+
+    return call
+
+
+def refuse_reduce_axes(reduce_axes: Any) -> None:
+    """Raise ``NotImplementedError`` if there are any, which JAX no longer has."""
     if reduce_axes:
         raise NotImplementedError(
             f"reduce_axes={reduce_axes!r} was given; JAX no longer has it. Sum the gradients with "
             "jax.lax.psum."
         )
 
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        whole = not hands_structure_out(graph, graph_updates)
-        return _differentiate(f, args, kwargs, argnums, whole, has_aux, options)
 
-    return wrapper
+class Differentiated:
+    """The arguments of one call that are differentiated, and their gradients.
 
+    Args:
+        argnums: the arguments, by number or as ``DiffState``.
+        count: how many positional arguments there are.
+        whole: take gradients by everything in them, in the form of the arguments.
 
-def _differentiate(
-    f: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    argnums: Any,
-    whole: bool,
-    has_aux: bool,
-    options: dict[str, Any],
-) -> Any:
-    single = isinstance(argnums, int | DiffState)
-    wanted = [
-        _differentiated(each, len(args), whole) for each in ([argnums] if single else argnums)
-    ]
-    groups = [Group(Within((n,), to_predicate(picks)), "differentiated") for n, picks in wanted]
-    plan = Plan((*groups, Group(Everything(), "not differentiated")), "nnx.grad")
-    store = ObjectStore()
-    taken = store.snapshot(plan, args, kwargs)
-    pure = Pure(f, taken.structure, plan)
-    fixed_args, fixed_kwargs = taken.arguments
-    rest = taken.groups[-1]
+    Raises:
+        ValueError: an argument is not there.
+    """
 
-    def run(differentiated: Any) -> Any:
-        values, arrays = differentiated
-        inner = list(fixed_args)
-        for (number, _), array in zip(wanted, arrays, strict=True):
-            inner[number] = array
-        return pure((*values, rest), (tuple(inner), fixed_kwargs))
+    def __init__(self, argnums: Any, count: int, *, whole: bool) -> None:
+        pairs = [(e.argnum, e.filter) if isinstance(e, DiffState) else (e, Param) for e in argnums]
+        for number, _ in pairs:
+            if not -count <= number < count:
+                raise ValueError(
+                    f"argnums={number} names an argument that was not given: the function was "
+                    f"called with {count} positional arguments, numbered from 0."
+                )
+        self.whole = whole
+        self.places = [number % count for number, _ in pairs]
+        self.filters = [... if whole else picks for _, picks in pairs]
+        self.store = ObjectStore()
 
-    inputs = (taken.groups[:-1], [fixed_args[number] for number, _ in wanted])
-    changes, result, grads = gradients.value_and_grad(run, inputs, has_aux=has_aux, **options)
-    result = store.publish(changes, result)
-    by_argument = [
-        _gradient(number, values, arrays, store, taken.structure, place, whole)
-        for place, ((number, _), values, arrays) in enumerate(zip(wanted, *grads, strict=True))
-    ]
-    return result, by_argument[0] if single else tuple(by_argument)
+    def plan(self, transform: str) -> Plan:
+        """Return the plan: a group for each of the arguments, and one for the rest."""
+        groups = [
+            Group(Within((place,), to_predicate(picks)), lift.differentiated)
+            for place, picks in zip(self.places, self.filters, strict=True)
+        ]
+        return Plan((*groups, Group(Everything())), transform)
 
+    def gradients(self, by_group: Any, arrays: Any) -> tuple[Any, ...]:
+        """Return the gradients by argument; those of objects are states, or models if ``whole``.
 
-def _differentiated(argnum: Any, count: int, whole: bool) -> tuple[int, Any]:
-    number, picks = (
-        (argnum.argnum, argnum.filter) if isinstance(argnum, DiffState) else (argnum, Param)
-    )
-    if not -count <= number < count:
-        raise ValueError(
-            f"argnums={number} names an argument that was not given: the function was called with "
-            f"{count} positional arguments, numbered from 0."
+        Args:
+            by_group: gradients of the values in each group.
+            arrays: gradients of the arrays in each argument.
+        """
+        return tuple(
+            put_objects(arrays[group], self._of_objects(group, place, by_group[group]))
+            for group, place in enumerate(self.places)
         )
-    return number % count, ... if whole else picks
+
+    def _of_objects(self, group: int, place: int, values: Any) -> dict[int, Any]:
+        layout, structure = self.store.layout, self.store.structure
+        gradients = iter(values)
+        by_root: dict[int, list[Any]] = {
+            root: [] for root, home in enumerate(structure.homes) if home[:1] == (place,)
+        }
+        cells = zip(structure.places, layout.paths, layout.leaves(), strict=True)
+        for at, path, leaf in cells:
+            if at == group:
+                grad = next(gradients)
+                made = leaf.replace(grad) if isinstance(leaf, Variable) else grad
+                by_root[path[0]].append((path[1:], made))
+        return {root: self._gradient(self.store.roots[root], p) for root, p in by_root.items()}
+
+    def _gradient(self, root: Any, pairs: list[Any]) -> Any:
+        if not self.whole or isinstance(root, Variable):
+            return nested(pairs)
+        made = clone(root)
+        update(made, nested(pairs))
+        return made
 
 
-def _gradient(
-    number: int,
-    values: list[Any],
-    arrays: Any,
-    store: ObjectStore,
-    structure: Any,
-    place: int,
-    whole: bool,
-) -> Any:
-    """Return the gradient of one argument: a state for each object in it."""
-    layout, homes = store.layout, structure.homes
-    cells = [
-        (path, leaf)
-        for path, leaf, at in zip(layout.paths, layout.leaves(), structure.places, strict=True)
-        if at == place
-    ]
-    states: dict[int, Any] = {}
-    by_root: dict[int, list[Any]] = {
-        root: [] for root, home in enumerate(homes) if home[:1] == (number,)
-    }
-    for (path, leaf), grad in zip(cells, values, strict=True):
-        made = leaf.replace(grad) if isinstance(leaf, Variable) else grad
-        by_root[path[0]].append((path[1:], made))
-    for root, pairs in by_root.items():
-        if whole and not isinstance(store.roots[root], Variable):
-            states[root] = clone(store.roots[root])
-            update(states[root], from_flat_state(pairs))
-        elif pairs and pairs[0][0] == ():
-            states[root] = pairs[0][1]
-        else:
-            states[root] = from_flat_state(pairs)
-    return put_objects(arrays, states)
-
-
+@transform
 def grad(
-    f: Any = _MISSING,
+    f: Any = MISSING,
     *,
     argnums: int | DiffState | Sequence[int | DiffState] = 0,
     has_aux: bool = False,
@@ -208,23 +192,19 @@ def grad(
     >>> print(nnx.grad(lambda p: p[...] ** 2)(nnx.Param(jnp.array(3.0)))[...])
     6.0
     """
-    options: dict[str, Any] = {
-        "argnums": argnums,
-        "has_aux": has_aux,
-        "holomorphic": holomorphic,
-        "allow_int": allow_int,
-        "reduce_axes": reduce_axes,
-        "graph": graph,
-        "graph_updates": graph_updates,
-    }
-    if f is _MISSING:
-        return functools.partial(grad, **options)
-    f = unbound(f, "grad")
-    with_value = value_and_grad(f, **options)
+    with_value = value_and_grad(
+        f,
+        argnums=argnums,
+        has_aux=has_aux,
+        holomorphic=holomorphic,
+        allow_int=allow_int,
+        reduce_axes=reduce_axes,
+        graph=graph,
+        graph_updates=graph_updates,
+    )
 
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         result, grads = with_value(*args, **kwargs)
         return (grads, result[1]) if has_aux else grads
 
-    return wrapper
+    return call

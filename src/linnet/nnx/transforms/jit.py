@@ -5,16 +5,16 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from linnet.base import errors
-from linnet.nnx.objects.nodes import is_node as is_object
-from linnet.nnx.objects.pytree import Pytree
+from linnet.base.typing import MISSING
+from linnet.lift.arguments import Names, names_of
+from linnet.nnx.objects.nodes import is_node
 from linnet.nnx.transforms.dispatch import JitWrapped
+from linnet.nnx.transforms.wrapping import transform
 
-_MISSING: Any = object()
 
-
+@transform
 def jit(
-    fun: Any = _MISSING,
+    fun: Any = MISSING,
     *,
     in_shardings: Any = None,
     out_shardings: Any = None,
@@ -70,80 +70,31 @@ def jit(
     6.0 1
     """
     del graph, graph_updates
-    if fun is _MISSING:
-        return functools.partial(
-            jit,
-            in_shardings=in_shardings,
-            out_shardings=out_shardings,
-            static_argnums=static_argnums,
-            static_argnames=static_argnames,
-            donate_argnums=donate_argnums,
-            donate_argnames=donate_argnames,
-            keep_unused=keep_unused,
-            device=device,
-            backend=backend,
-            inline=inline,
-        )
-    fun = unbound(fun, "jit")
-    if isinstance(fun, Pytree):
+    if is_node(fun):
         return jit_partial(type(fun).__call__, fun, in_shardings=in_shardings)
-    static = _names(static_argnums, static_argnames, fun)
-    donated = _names(donate_argnums, donate_argnames, fun)
-    options: dict[str, Any] = {
-        # JAX sees a function without named arguments, so it is told both
-        **_told("static", static),
-        **_told("donate", donated),
-        "device": device,
-        "backend": backend,
-        "inline": inline,
-        "keep_unused": keep_unused,
-    }
-    options = {name: value for name, value in options.items() if value not in {None, False}}
+    options = {"device": device, "backend": backend, "inline": inline, "keep_unused": keep_unused}
     return JitWrapped(
         fun,
-        options,
+        {name: value for name, value in options.items() if value not in {None, False}},
         in_shardings,
         out_shardings,
-        static,
-        donated,
+        _both_ways(names_of(static_argnums, static_argnames), fun),
+        _both_ways(names_of(donate_argnums, donate_argnames), fun),
     )
 
 
-def _told(what: str, chosen: frozenset[Any]) -> dict[str, Any]:
-    """Return arguments, by number and by name, as options of ``jax.jit``."""
-    numbers = tuple(sorted(n for n in chosen if isinstance(n, int)))
-    names = tuple(sorted(n for n in chosen if isinstance(n, str)))
-    told = {f"{what}_argnums": numbers, f"{what}_argnames": names}
-    return {option: value for option, value in told.items() if value}
-
-
-def _names(numbers: Any, names: Any, fun: Any) -> frozenset[Any]:
-    """Return the arguments that are meant by numbers and by names, under both."""
-    chosen: set[Any] = set()
-    chosen.update([numbers] if isinstance(numbers, int) else numbers or ())
-    chosen.update([names] if isinstance(names, str) else names or ())
+def _both_ways(chosen: Names, fun: Any) -> Names:
+    """Return arguments that are meant by numbers or by names under both."""
     if not chosen:
-        return frozenset()
+        return chosen
     try:
         parameters = list(inspect.signature(fun).parameters)
     except (TypeError, ValueError):
-        return frozenset(chosen)
-    chosen = {n + len(parameters) if isinstance(n, int) and n < 0 else n for n in chosen}
-    by_number = {parameters[n] for n in chosen if isinstance(n, int) and n < len(parameters)}
-    by_name = {parameters.index(n) for n in chosen if isinstance(n, str) and n in parameters}
-    return frozenset(chosen | by_number | by_name)
-
-
-def unbound(fun: Any, transform: str) -> Any:
-    """Return a function that may be transformed.
-
-    Raises:
-        ValueError: it is a method of an object; it is a ``TypeError``, too.
-    """
-    owner = getattr(fun, "__self__", None)
-    if owner is not None and is_object(owner) and not isinstance(fun, JitWrapped):
-        raise errors.BoundMethodError(transform, type(owner).__name__, fun.__name__)
-    return fun
+        return chosen
+    count = len(parameters)
+    chosen = frozenset(n + count if isinstance(n, int) and n < 0 else n for n in chosen)
+    by_number = {parameters[n] for n in chosen if isinstance(n, int) and n < count}
+    return chosen | by_number | {parameters.index(n) for n in chosen if n in parameters}
 
 
 def jit_partial(fun: Callable[..., Any], *partial_args: Any, **options: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from linnet.lift.engine import Groups
 from linnet.nnx.graph.graphdef import GraphDef, walk
 from linnet.nnx.graph.layout import Layout
+from linnet.nnx.graph.reconcile import Settler
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms.arguments import put_objects
 
@@ -54,6 +55,6 @@ def publish(
             else:
                 cell.set(value)
         return put_objects(result, roots) if outcome.returns_objects else result
-    settled = Settler(outcome, dict(outcome.values(groups)), walk(roots)[1].members)
+    settled = Settler(outcome.origins, dict(outcome.values(groups)), walk(roots)[1].members)
     after = [settled.settle(child) for child in outcome.graphdef.root.children]
     return put_objects(result, after)

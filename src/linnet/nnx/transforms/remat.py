@@ -1,8 +1,22 @@
 """``nnx.remat``: have gradients compute a function again, as ``jax.checkpoint``."""
 
+from collections.abc import Callable
+from typing import Any
 
+from linnet.base.typing import MISSING
+from linnet.lift import remat as lift
+from linnet.lift.arguments import hide_static, names_of
+from linnet.lift.engine import Group, Plan, carry
+from linnet.nnx.transforms.store import ObjectStore
+from linnet.nnx.transforms.wrapping import transform
+from linnet.state.filters import Everything
+
+_PLAN = Plan((Group(Everything()),), "nnx.remat")
+
+
+@transform
 def remat(
-    f: Any = _MISSING,
+    f: Any = MISSING,
     *,
     prevent_cse: bool = True,
     static_argnums: int | tuple[int, ...] = (),
@@ -28,30 +42,12 @@ def remat(
     >>> print(nnx.remat(lambda p, x: p[...] * x)(nnx.Param(jnp.array(3.0)), 2.0))
     6.0
     """
-    if f is _MISSING:
-        return functools.partial(
-            remat,
-            prevent_cse=prevent_cse,
-            static_argnums=static_argnums,
-            policy=policy,
-            graph=graph,
-            graph_updates=graph_updates,
-        )
-    f = unbound(f, "remat")
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
+    del graph, graph_updates
+    static = names_of(static_argnums)
+    run = lift.run(prevent_cse=prevent_cse, policy=policy)
 
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        count = len(args)
-        static = {n % count: args[n] for n in numbers if -count <= n < count}
-        rest = tuple(arg for n, arg in enumerate(args) if n not in static)
-        store = ObjectStore()
-        taken = store.snapshot(_REMAT, rest, kwargs)
-        pure = Pure(with_static(f, static), taken.structure, _REMAT)
-        checkpointed = jax.checkpoint(pure, prevent_cse=prevent_cse, policy=policy)
-        return store.publish(*checkpointed(taken.groups, taken.arguments))
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = hide_static("nnx.remat", args, kwargs, static)
+        return carry(ObjectStore(), _PLAN, f, args, kwargs, run)
 
-    return wrapper
-
-
-_REMAT = Plan((Group(Everything()),), "nnx.remat")
+    return call

@@ -1,13 +1,32 @@
 """``nnx.scan``: functions of objects in steps, as ``jax.lax.scan``."""
 
-_KINDS = {
-    Carry: Group(Everything(), looping.carried, whole=True),
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from linnet.base.typing import MISSING
+from linnet.lift import scan as lift
+from linnet.lift.axes import broadcast
+from linnet.lift.engine import Group, Plan, carry
+from linnet.nnx.transforms.arguments import RESULT, InKeywords
+from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed
+from linnet.nnx.transforms.store import ObjectStore
+from linnet.nnx.transforms.wrapping import transform
+from linnet.state.filters import Everything
+from linnet.state.partitioning import PARTITION_NAME
+
+# the axes that are none
+_KINDS: dict[Any, Group] = {
+    Carry: Group(Everything(), lift.carried, whole=True),
     None: Group(Everything(), broadcast, leaves=False),
 }
+_KEYWORDS = Group(InKeywords(), broadcast, leaves=False)
 
 
+@transform
 def scan(
-    f: Any = _MISSING,
+    f: Any = MISSING,
     *,
     length: int | None = None,
     reverse: bool = False,
@@ -56,36 +75,62 @@ def scan(
     >>> apply(make(nnx.Rngs(0)), jnp.ones(2)).shape
     (2,)
     """
-    metadata = transform_metadata or {}
-    options: dict[str, Any] = {
-        "length": length,
-        "reverse": reverse,
-        "unroll": unroll,
-        "_split_transpose": _split_transpose,
-    }
-    if f is _MISSING:
-        return functools.partial(
-            scan,
-            **options,
-            in_axes=in_axes,
-            out_axes=out_axes,
-            transform_metadata=metadata,
-            graph=graph,
-            graph_updates=graph_updates,
-        )
-    f = unbound(f, "scan")
-    inputs, outputs = _Sides.of(in_axes), _Sides.of(out_axes)
-    if inputs.carry is None and outputs.carry is not None:
+    del graph, graph_updates
+    outputs = _Sides.of(out_axes)
+    if _Sides.of(in_axes).carry is None and outputs.carry is not None:
         raise ValueError(
             f"nnx.scan has a Carry in out_axes={out_axes!r}, but none in in_axes={in_axes!r}: what "
             "is carried over has to start somewhere. Say nnx.Carry in both, or in neither."
         )
+    name = (transform_metadata or {}).get(PARTITION_NAME)
+    leaving = placed((RESULT,), outputs.axes, name, _KINDS)
+    options = {"length": length, "reverse": reverse, "unroll": unroll}
 
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return _scan(f, args, kwargs, inputs, outputs, metadata, options)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        inputs = _Sides.of(per_argument(in_axes, len(args), "nnx.scan"))
+        groups = [
+            each
+            for number, axes in enumerate(inputs.axes)
+            for each in placed((number,), axes, name, _KINDS)
+        ]
+        plan = Plan((*groups, *leaving, _KEYWORDS), "nnx.scan")
 
-    return wrapper
+        def run(pure: Any, plan: Plan, groups: Any, arguments: Any) -> Any:
+            loop = _loop(inputs, outputs, pure, plan, groups, arguments)
+            constants: list[Any] = []
+            if any(axis is broadcast for axis in jax.tree.leaves(outputs.others())):
+                _, constants = lift.run_once(loop)
+            changes, (last, ys) = lift.scan(
+                loop, constants, _split_transpose=_split_transpose, **options
+            )
+            return changes, outputs.join(last, ys)
+
+        return carry(ObjectStore(), plan, f, args, kwargs, run)
+
+    return call
+
+
+def _loop(
+    inputs: "_Sides", outputs: "_Sides", pure: Any, plan: Plan, groups: Any, arguments: Any
+) -> lift.Loop:
+    """Take a call apart into a loop."""
+    args, kwargs = arguments
+    first, xs = inputs.split(args)
+
+    def step(groups: Any, arguments: Any) -> Any:
+        carried, others = arguments
+        changes, result = pure(groups, (inputs.join(carried, others), kwargs))
+        if isinstance(outputs.axes, tuple) and (
+            not isinstance(result, tuple) or len(result) != len(outputs.axes)
+        ):
+            raise ValueError(
+                f"A step of nnx.scan has to return {len(outputs.axes)} values, as out_axes says, "
+                f"but returned a {type(result).__name__}."
+            )
+        after, ys = outputs.split(result)
+        return changes, (first if outputs.carry is None else after, ys)
+
+    return lift.Loop.over(step, plan, groups, first, xs, inputs.others(), outputs.others())
 
 
 class _Sides:
@@ -143,49 +188,4 @@ class _Sides:
         if self.carry == -1:
             return ()
         axes = self.axes if self.carry is None else self.split(self.axes)[1]
-        return _for_jax(axes, broadcast)
-
-
-def _scan(
-    f: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    inputs: _Sides,
-    outputs: _Sides,
-    metadata: Mapping[str, Any],
-    options: dict[str, Any],
-) -> Any:
-    positional = _per_argument(inputs.axes, len(args), "nnx.scan")
-    inputs = _Sides.of(positional)
-    groups = [
-        group
-        for number, axes in enumerate(positional)
-        for group in _placed((number,), axes, metadata, _KINDS)
-    ]
-    groups += _placed((RESULT,), outputs.axes, metadata, _KINDS)
-    plan = Plan((*groups, Group(InKeywords(), broadcast, leaves=False)), "nnx.scan")
-    store = ObjectStore()
-    taken = store.snapshot(plan, args, kwargs)
-    pure = Pure(f, taken.structure, plan)
-    taken_args, taken_kwargs = taken.arguments
-    first, xs = inputs.split(taken_args)
-
-    def step(groups: Any, arguments: Any) -> Any:
-        carry, others = arguments
-        changes, result = pure(groups, (inputs.join(carry, others), taken_kwargs))
-        if isinstance(outputs.axes, tuple) and (
-            not isinstance(result, tuple) or len(result) != len(outputs.axes)
-        ):
-            raise ValueError(
-                f"A step of nnx.scan has to return {len(outputs.axes)} values, as out_axes says, "
-                f"but returned a {type(result).__name__}."
-            )
-        carried, ys = outputs.split(result)
-        return changes, (first if outputs.carry is None else carried, ys)
-
-    loop = looping.Loop.over(step, plan, taken.groups, first, xs, inputs.others(), outputs.others())
-    constants: list[Any] = []
-    if any(axis is broadcast for axis in jax.tree.leaves(outputs.others())):
-        _, constants = looping.run_once(loop)
-    changes, (carry, ys) = looping.scan(loop, constants, **options)
-    return store.publish(changes, outputs.join(carry, ys))
+        return for_jax(axes, broadcast)

@@ -23,15 +23,14 @@ import jax
 from linnet.base import errors
 from linnet.base.jaxcompat import is_mapped
 from linnet.base.typing import Path
-from linnet.lift.engine import Changes, Group, Groups, Plan, Snapshot
+from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.nnx.graph.build import new_variable
 from linnet.nnx.graph.definitions import VariableDef, cells_of
 from linnet.nnx.graph.graphdef import GraphDef, rebuild, walk
 from linnet.nnx.graph.layout import Layout, joint_layout
-from linnet.nnx.objects import sharding, trace_level as levels
+from linnet.nnx.objects import sharding, trace_level
 from linnet.nnx.objects.attributes import nature
-from linnet.nnx.objects.nodes import children_of
-from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.nodes import Node, children_of
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.streams import RngState
 from linnet.nnx.transforms.arguments import (
@@ -51,6 +50,7 @@ class ObjectStore:
     def __init__(self) -> None:
         self.roots: tuple[Any, ...] = ()
         self.layout: Any = None
+        self.structure: Any = None
 
     def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
         """Take the objects out of the arguments, and the values out of the objects."""
@@ -62,8 +62,8 @@ class ObjectStore:
         groups: list[list[Any]] = [[] for _ in plan.groups]
         for place, value in zip(places, self.layout.values(), strict=True):
             groups[place].append(value)
-        structure = ObjectStructure(self.layout.graphdef, homes, places)
-        return Snapshot(tuple(groups), arguments, structure)
+        self.structure = ObjectStructure(self.layout.graphdef, homes, places)
+        return Snapshot(tuple(groups), arguments, self.structure)
 
     def publish(self, changes: Changes, result: Any) -> Any:
         """Set what changed, and put the objects back into the result."""
@@ -108,7 +108,7 @@ def _every_path(path: Path, node: Any, above: set[int]) -> Iterator[tuple[Path, 
     """Iterate over variables by every path that leads to them, not going round in circles."""
     if isinstance(node, Variable):
         yield path, node
-    elif id(node) not in above and (isinstance(node, Pytree) or nature(node) is None):
+    elif id(node) not in above and (isinstance(node, Node) or nature(node) is None):
         for key, child in children_of(node):
             yield from _every_path((*path, key), child, above | {id(node)})
 
@@ -142,9 +142,12 @@ class ObjectStructure:
         values = self.in_cell_order(groups)
         roots, builder = rebuild(self.graphdef, values, new_variable)
         args, kwargs = put_objects(arguments, roots)
-        inside = ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
-        inside.enter_axes()
-        return inside
+        for index, place in self.of_variables(self.places).items():
+            group = plan.groups[place]
+            if group.loses_axis:
+                variable = builder.members[index]
+                sharding.remove_axis(variable, group.placement, group.axis_metadata)
+        return ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
 
 
 @dataclasses.dataclass
@@ -159,15 +162,6 @@ class ObjectInside:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
-    def enter_axes(self) -> None:
-        """Have variables that lose an axis inside say so in their metadata."""
-        if any(group.axis_name is not None for group in self.plan.groups):
-            _, seen = walk(self.roots)
-            for place, cell in zip(self.structure.places, seen.cells, strict=True):
-                group = self.plan.groups[place]
-                if isinstance(cell, Variable) and _changes_axis(group):
-                    sharding.remove_axis(cell, group.placement, group.axis_name)
-
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """Walk the graph again; return what is other than it was."""
         before = {id(member): index for index, member in self.members.items()}
@@ -177,8 +171,7 @@ class ObjectInside:
         all_roots = (*self.roots, *more)
         graphdef, seen = walk(all_roots)
         places = self._places_after(seen, before, homes)
-        self._leave_axes(seen, places)
-        if any(group.axis_name is not None for group in self.plan.groups):
+        if self._gain_axes(seen, places):
             graphdef, seen = walk(all_roots)
         origins = tuple([before.get(id(member), -1) for member in seen.members])
         same = graphdef is self.structure.graphdef and origins == tuple(range(len(origins)))
@@ -210,7 +203,7 @@ class ObjectInside:
         )
         for cell in seen.cells:
             if isinstance(cell, Variable):
-                levels.forget_copy(cell)
+                trace_level.forget_copy(cell)
         return Changes(tuple(values), outcome), freed
 
     def _places_after(
@@ -227,11 +220,18 @@ class ObjectInside:
             places.append(place)
         return places
 
-    def _leave_axes(self, seen: Any, places: list[int]) -> None:
-        for place, cell in zip(places, seen.cells, strict=True):
-            group = self.plan.groups[place]
-            if isinstance(cell, Variable) and _changes_axis(group):
-                sharding.add_axis(cell, group.placement, group.axis_name)
+    def _gain_axes(self, seen: Any, places: list[int]) -> bool:
+        """Have variables say in their metadata that they get their axis back; tell if any do."""
+        gaining = [
+            (cell, group)
+            for group, cell in zip(
+                map(self.plan.groups.__getitem__, places), seen.cells, strict=True
+            )
+            if group.loses_axis and isinstance(cell, Variable)
+        ]
+        for variable, group in gaining:
+            sharding.add_axis(variable, group.placement, group.axis_metadata)
+        return bool(gaining)
 
     def _warn_of_loss(self, path: Path, homes: tuple[Home, ...], cell: Any) -> None:
         """Warn of an update that is not handed out; streams are read so on purpose."""
@@ -256,10 +256,6 @@ class ObjectInside:
 
 
 _ABSENT: Any = object()
-
-
-def _changes_axis(group: Group) -> bool:
-    return group.axis_name is not None and isinstance(group.placement, int)
 
 
 def abstract_result(

@@ -1,29 +1,26 @@
-"""``nnx.vmap`` and ``nnx.scan``: functions of objects, for many instances and in many steps.
+"""``nnx.vmap``: functions of objects, for many instances at once.
 
 An axis that is given for an argument is that of all variables of the objects in it; a
 ``nnx.StateAxes`` gives one to each group of them. Objects come out along the axes they went in by,
 new objects by those of the result.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
-from linnet.lift import vmap as mapping
-from linnet.lift.engine import Group, Plan, Pure
+from linnet.base.typing import MISSING
+from linnet.lift import vmap as lift
+from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.transforms.arguments import RESULT, InKeywords
-from linnet.nnx.transforms.jit import unbound
+from linnet.nnx.transforms.axes import for_jax, per_argument, placed
 from linnet.nnx.transforms.store import ObjectStore
+from linnet.nnx.transforms.wrapping import transform
 from linnet.state.partitioning import PARTITION_NAME
 
-_MISSING: Any = object()
 
-
-# --- vmap ------------------------------------------------------------------------------------
-
-
+@transform
 def vmap(
-    f: Any = _MISSING,
+    f: Any = MISSING,
     *,
     in_axes: Any = 0,
     out_axes: Any = 0,
@@ -68,51 +65,17 @@ def vmap(
     >>> layers.kernel.shape, nnx.vmap(lambda layer, x: layer(x))(layers, jnp.ones((4, 2))).shape
     ((4, 2, 3), (4, 3))
     """
-    metadata = transform_metadata or {}
-    if f is _MISSING:
-        return functools.partial(
-            vmap,
-            in_axes=in_axes,
-            out_axes=out_axes,
-            axis_name=axis_name,
-            axis_size=axis_size,
-            spmd_axis_name=spmd_axis_name,
-            transform_metadata=metadata,
-            graph=graph,
-            graph_updates=graph_updates,
-        )
-    f = unbound(f, "vmap")
-    result_groups = _placed((RESULT,), out_axes, metadata, {})
-    jax_in, jax_out = _for_jax(in_axes, None), _for_jax(out_axes, None)
+    del graph, graph_updates
+    name = (transform_metadata or {}).get(PARTITION_NAME)
+    leaving = placed((RESULT,), out_axes, name)
+    keywords = Group(InKeywords(), 0, axis_metadata=name)
+    options = {"axis_name": axis_name, "axis_size": axis_size, "spmd_axis_name": spmd_axis_name}
 
-    @functools.wraps(f)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        positional = _per_argument(in_axes, len(args), "nnx.vmap")
-        groups = [
-            group
-            for number, axes in enumerate(positional)
-            for group in _placed((number,), axes, metadata, {})
-        ]
-        by_name = Group(InKeywords(), 0, axis_name=metadata.get(PARTITION_NAME))
-        plan = Plan((*groups, *result_groups, by_name), "nnx.vmap")
-        store = ObjectStore()
-        taken = store.snapshot(plan, args, kwargs)
-        pure = Pure(f, taken.structure, plan)
-        plain = tuple(jax_in) if isinstance(jax_in, list | tuple) else jax_in
-        changes, result = mapping.vmap(
-            pure,
-            plan,
-            taken.groups,
-            taken.arguments,
-            in_axes=(plain, 0),
-            out_axes=jax_out,
-            axis_size=axis_size,
-            axis_name=axis_name,
-            spmd_axis_name=spmd_axis_name,
-        )
-        return store.publish(changes, result)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        axes = per_argument(in_axes, len(args), "nnx.vmap")
+        entering = [each for n, where in enumerate(axes) for each in placed((n,), where, name)]
+        plan = Plan((*entering, *leaving, keywords), "nnx.vmap")
+        run = lift.run((for_jax(axes, None), 0), for_jax(out_axes, None), **options)
+        return carry(ObjectStore(), plan, f, args, kwargs, run)
 
-    return wrapper
-
-
-# --- scan ------------------------------------------------------------------------------------
+    return call
