@@ -14,7 +14,7 @@ from linnet.base.traceback import hide_internal_frames
 def apply(f):
     try:
         return inner(f)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - reported as Python would
         hide_internal_frames(error)
         raise
 

@@ -499,7 +499,7 @@ def test_hasattr_and_getattr():
 def test_hasattr_searches_for_no_near_name():
     """The message of a missing attribute is made when it is read, and only then."""
     with pytest.raises(errors.MissingAttributeError) as caught:
-        linnet.linen.Dense(3).kernel_ini
+        linnet.linen.Dense(3).kernel_ini  # noqa: B018 - the reading is what is tested
     assert caught.value.args == ("Dense", "kernel_ini")
     assert "Did you mean 'kernel_init'?" in str(caught.value)
 

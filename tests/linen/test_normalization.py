@@ -102,7 +102,7 @@ def test_errors_say_what_to_write(program, words):
     """Settings that do not fit are refused with Flax's class and a way out."""
     with pytest.raises(ValueError, match=words):
         program(nn)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError):  # noqa: PT011  the words are ours
         program(fnn)
 
 

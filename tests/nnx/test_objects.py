@@ -340,7 +340,7 @@ def test_abstract_models_have_the_structure_of_models():
 def test_names_of_the_package_are_suggested():
     """A mistyped name of the package is told with a near one."""
     with pytest.raises(AttributeError, match="Did you mean 'Linear'"):
-        nnx.Liner
+        nnx.Liner  # noqa: B018
 
 
 def test_texts():

@@ -98,7 +98,7 @@ def test_as_on_flax(name):
 def test_near_names():
     """A mistyped entry is told with those that exist."""
     with pytest.raises(AttributeError, match="Did you mean 'first'"):
-        _state(nnx).frist
+        _state(nnx).frist  # noqa: B018
 
 
 def test_pickles():

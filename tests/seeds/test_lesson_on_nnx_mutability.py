@@ -149,7 +149,7 @@ def test_forgetting_value_replaces_the_wrapper():
         model.count = model.count + 1
     assert isinstance(model.count, jax.Array)  # a raw array in place of the wrapper
     with pytest.raises(AttributeError):  # subsequent .value access is broken
-        model.count.value
+        model.count.value  # noqa: B018
     assert not nnx.state(model, nnx.Variable)  # and no variable of the state any more
 
 

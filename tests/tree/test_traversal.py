@@ -17,7 +17,7 @@ from linnet.tree.traversal import ModelParamTraversal, t_identity
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Traversal. will be deprecated:DeprecationWarning")
 
-Pair = collections.namedtuple("Pair", "x y")
+Pair = collections.namedtuple("Pair", "x y")  # noqa: PYI024
 DATA = {"b": (1, [2, 3]), "a": 5, "pair": Pair(7, 8)}
 
 CHOICES = {

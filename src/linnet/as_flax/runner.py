@@ -57,10 +57,10 @@ def main(arguments: Sequence[str]) -> int:
                 return _complain(_USAGE, 2)
         # For good: what runs at exit, and what is pickled there, looks for it under this name.
         sys.modules["__main__"] = program
-        exec(code, program.__dict__)
+        exec(code, program.__dict__)  # noqa: S102 - running a program is what was asked for
     except _CannotRunError as error:
         return _complain(*error.args)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - reported as Python would
         _report(error)
         return 1
     except KeyboardInterrupt as error:

@@ -85,7 +85,7 @@ class Config:
 class FlagHolder(Generic[T]):
     """A flag: its name, what it does, and its present value."""
 
-    def __init__(self, name: str, help: str, *, kind: type = bool, optional: bool = False) -> None:
+    def __init__(self, name: str, help: str, *, kind: type = bool, optional: bool = False) -> None:  # noqa: A002 - Flax's name
         self.name = name
         self.__name__ = name.removeprefix(_PREFIX)
         self.__doc__ = f"Flag `{name}`: {help}"
@@ -123,7 +123,7 @@ _FLAGS: dict[str, FlagHolder[Any]] = {}
 config = Config()
 
 
-def bool_flag(name: str, *, default: bool, help: str) -> FlagHolder[bool]:
+def bool_flag(name: str, *, default: bool, help: str) -> FlagHolder[bool]:  # noqa: A002
     """Adds a flag that is on or off.
 
     Args:
@@ -137,7 +137,7 @@ def bool_flag(name: str, *, default: bool, help: str) -> FlagHolder[bool]:
     return _add(FlagHolder[bool](name, help), static_bool_env(name.upper(), default))
 
 
-def int_flag(name: str, *, default: int | None, help: str) -> FlagHolder[int]:
+def int_flag(name: str, *, default: int | None, help: str) -> FlagHolder[int]:  # noqa: A002
     """Adds a flag that holds an integer, or ``None``.
 
     Args:

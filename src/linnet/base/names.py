@@ -66,7 +66,10 @@ class Gathered(ModuleType):
             raise AttributeError(
                 f"module {self.__name__!r} has no attribute {name!r}.{near(name, self._sources)}"
             )
-        found = vars(self)[name] = fetch(*self._sources[name])
+        home, old = self._sources[name]
+        inside = home == self.__name__  # a module of the same table, below this one
+        found = importlib.import_module(f"{home}.{old}") if inside else fetch(home, old)
+        vars(self)[name] = found
         return found
 
     def __dir__(self) -> Iterable[str]:

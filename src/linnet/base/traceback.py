@@ -7,7 +7,7 @@ something is raised::
 
     try:
         ...
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - reported as Python would
         hide_internal_frames(error)
         raise
 

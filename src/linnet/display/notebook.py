@@ -19,7 +19,7 @@ def display(*args: Any) -> None:
     """
     if not in_notebook():
         for each in args:
-            print(each)
+            print(each)  # noqa: T201 - showing is what was asked for
         return
     treescope = require("treescope", extra="display", for_="nnx.display")
     for each in args:

@@ -202,7 +202,7 @@ PureState: TypeAlias = tuple[GraphDef[A], State[A, A]]
 _ON_DEMAND = """
     linnet.display: visualization=notebook
     linnet.display.notebook: display
-    linnet.nnx: sharding=spmd spmd summary
+    linnet.nnx: compat sharding=spmd spmd summary
     linnet.nnx.graph.contexts: MergeContext NodeStates SplitContext UpdateContext
         current_update_context from_tree merge_context split_context to_tree update_context
     linnet.nnx.graph.views: abstract_with_sharding as_abstract as_pure pure var_defaults vars_as

@@ -51,7 +51,6 @@ def capture(
 
     @functools.wraps(fn if hasattr(fn, "__name__") else type(fn).__call__)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from linnet.nnx.objects.module import Module
 
         owner = getattr(fn, "__self__", fn)
         roots = [owner] if isinstance(owner, Module) else [*args, *kwargs.values()]
@@ -75,7 +74,6 @@ def _run(
     init: Any,
     outputs: Any,
 ) -> Any:
-    from linnet.nnx.graph.states import State, filter_state, from_flat_state
 
     asked = types if outputs is None or outputs in types else (*types, outputs)
     running = Capture(asked, outputs)
@@ -104,8 +102,6 @@ def _run(
 
 def _modules_of(roots: list[Any]) -> list[tuple[Any, Any]]:
     """List all modules with their paths; those of several roots lie side by side."""
-    from linnet.nnx.objects.module import iter_modules
-
     found: dict[int, tuple[Any, Any]] = {}
     for root in roots:
         for path, module in iter_modules(root):
@@ -144,7 +140,6 @@ def _record_methods(modules: list[Any], running: Capture) -> Callable[[], None]:
 
 
 def _own_methods(cls: Any) -> list[tuple[str, Any]]:
-    from linnet.nnx.objects.module import Module
 
     known = set(dir(Module)) - {"__call__"}
     return [

@@ -70,8 +70,6 @@ def get_abstract_model(
         graph: taken for Flax's sake.
     """
     del graph
-    from linnet.nnx.graph.split import split
-    from linnet.nnx.transforms.eval_shape import eval_shape
 
     with jax.set_mesh(mesh):
         graphdef, state = split(eval_shape(init_fn))

@@ -14,8 +14,8 @@ from recording import record
 package = types.ModuleType("tunix")
 package.__path__ = importlib.machinery.PathFinder.find_spec("tunix").submodule_search_locations
 sys.modules["tunix"] = package
-from tunix.models.gemma import model as gemma
-from tunix.models.gemma3 import model as gemma3
+from tunix.models.gemma import model as gemma  # noqa: E402
+from tunix.models.gemma3 import model as gemma3  # noqa: E402
 
 tokens = jax.random.randint(jax.random.key(1), (2, 8), 0, 32)
 positions = jnp.broadcast_to(jnp.arange(8), (2, 8))

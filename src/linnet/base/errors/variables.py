@@ -10,7 +10,7 @@ class MisfitError(LinnetError):
     """The variables passed to ``apply`` are not those of the model."""
 
 
-class ScopeCollectionNotFound(MisfitError):
+class ScopeCollectionNotFound(MisfitError):  # noqa: N818
     """A variable was read from a collection that was not passed to ``apply``."""
 
     def __init__(

@@ -50,7 +50,7 @@ def prepare_class(cls: type, *, kw_only: bool) -> None:
     _check_annotations(cls)
     own_hash = "__hash__" in vars(cls)
     if "__eq__" not in vars(cls):
-        setattr(cls, "__eq__", _equal)
+        setattr(cls, "__eq__", _equal)  # noqa: B010 - which pyright takes for a bound method
     dataclasses.dataclass(repr=False, eq=True, kw_only=kw_only)(cls)
     if not own_hash:
         # dataclasses unset it when they add __eq__

@@ -25,7 +25,7 @@ def explain(
     """Note on an error all differences between the variables passed and those of the model."""
     try:
         expected = _variables_of(fn, module, store, args, kwargs)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the model cannot be initialised: the error stands as it is
         return
     differences = list(_differences(expected, store.given))
     if len(differences) > 1:

@@ -1,17 +1,32 @@
 """``Variable``: what ``Module.variable`` returns, a place in a collection to read and write."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import jax
 
 from linnet.base import errors
 from linnet.state.metadata import is_axis_metadata, replace_boxed, unbox
 
-if TYPE_CHECKING:
-    from linnet.linen.modules.scope import Scope
-
 T = TypeVar("T")
+
+
+class Holder(Protocol):
+    """What a variable asks of the scope that holds it."""
+
+    path: tuple[str, ...]
+
+    def get_variable(self, col: str, name: str, default: Any = None) -> Any:
+        """Return the value of a variable, boxed as it is, or ``default``."""
+        ...
+
+    def put_variable(self, col: str, name: str, value: Any) -> None:
+        """Write a variable."""
+        ...
+
+    def is_mutable_collection(self, col: str) -> bool:
+        """Tell whether variables of a collection may be written."""
+        ...
 
 
 class Variable(Generic[T]):
@@ -27,7 +42,7 @@ class Variable(Generic[T]):
     __slots__ = ("collection", "name", "scope", "unbox")
     __hash__: ClassVar[Any] = object.__hash__
 
-    def __init__(self, scope: "Scope", collection: str, name: str, unbox: bool = True) -> None:
+    def __init__(self, scope: Holder, collection: str, name: str, unbox: bool = True) -> None:
         self.scope = scope
         self.collection = collection
         self.name = name

@@ -5,8 +5,8 @@ result on every call. So the result of a walk is kept on the object it started f
 until something structural has changed:
 
 * every object and variable counts its structural changes, and one clock counts all of them
-  (``objects/versions.py``). While the clock stands still nothing has to be looked at; when it has moved,
-  the versions are compared, and the layout is made anew if one differs;
+  (``objects/versions.py``). While the clock stands still nothing has to be looked at; when it has
+  moved, the versions are compared, and the layout is made anew if one differs;
 * lists and dictionaries of Python do not tell when they are changed. The few that a model holds are
   compared, item by item and by identity, with what they held.
 

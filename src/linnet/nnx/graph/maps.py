@@ -51,7 +51,7 @@ def _mapped(f: Callable[[Path, Any], Any], path: Path, node: Any, done: dict[int
     return result
 
 
-def map(
+def map(  # noqa: A001 - Flax's name
     f: Callable[[Path, Any], Any],
     node: A,
     /,

@@ -127,12 +127,10 @@ class State(MutableMapping[Any, V], Generic[K, V]):
 
     def to_pure_dict(self, extract_fn: Any = None) -> dict[Any, Any]:
         """See ``nnx.to_pure_dict``."""
-
         return to_pure_dict(self, extract_fn)
 
     def replace_by_pure_dict(self, pure_dict: Any, replace_fn: Any = None) -> None:
         """See ``nnx.replace_by_pure_dict``."""
-
         replace_by_pure_dict(self, pure_dict, replace_fn)
 
     def split(self, first: Filter, /, *filters: Filter) -> Any:

@@ -19,7 +19,7 @@ from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME, constrai
 A = TypeVar("A")
 
 
-class use_eager_sharding:
+class use_eager_sharding:  # noqa: N801 - Flax's name
     """Set whether variables are laid out when they are made, as a statement or a ``with`` block.
 
     >>> with use_eager_sharding(False):

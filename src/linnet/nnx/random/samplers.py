@@ -54,7 +54,7 @@ def _distribution(name: str) -> Callable[..., Any]:
         f"Draw with ``jax.random.{name}`` and the next key; the arguments are those after the key."
     )
     # the key of the function is in the place of self
-    setattr(method, "__signature__", inspect.signature(function))
+    setattr(method, "__signature__", inspect.signature(function))  # noqa: B010
     return method
 
 

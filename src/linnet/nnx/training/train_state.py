@@ -5,6 +5,7 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
+from linnet.base.optional import require
 from linnet.nnx.graph.graphdef import CallProxy
 from linnet.tree import struct
 
@@ -67,8 +68,6 @@ class TrainState(struct.PyTreeNode):
 
     def apply_gradients(self, grads: Any, **kwargs: Any) -> Self:
         """Return the state after an update with these gradients; ``kwargs`` replace fields."""
-        from linnet.base.optional import require
-
         optax = require("optax", extra="train", for_="nnx.TrainState")
         updates, opt_state = self.tx.update(grads, self.opt_state, self.params)
         params = optax.apply_updates(self.params, updates)

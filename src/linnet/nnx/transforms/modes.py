@@ -30,13 +30,13 @@ class _Setting:
         return getattr(config, cls._flag)
 
 
-class set_graph_mode(_Setting):
+class set_graph_mode(_Setting):  # noqa: N801 - Flax's name
     """Set whether models are graphs, as a statement or in a ``with`` block."""
 
     _flag = "nnx_graph_mode"
 
 
-class set_graph_updates(_Setting):
+class set_graph_updates(_Setting):  # noqa: N801 - Flax's name
     """Set whether changes of structure come out of transformations."""
 
     _flag = "nnx_graph_updates"
