@@ -40,7 +40,7 @@ def outcome(program: Any, nn: Any) -> Any:
                 # what Flax is about to change is not what is compared
                 warnings.simplefilter("ignore")
             return program(nn)
-    except Exception as error:  # noqa: BLE001 - reported as Python would
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
         names = tuple(cls.__name__ for cls in type(error).__mro__)
         return Raised(names[0], names)
 

@@ -14,7 +14,7 @@ from linnet.base.traceback import hide_internal_frames
 def apply(f):
     try:
         return inner(f)
-    except Exception as error:  # noqa: BLE001 - reported as Python would
+    except Exception as error:
         hide_internal_frames(error)
         raise
 

@@ -106,7 +106,7 @@ def run(chapter: Chapter, mistake: Mistake, library: str) -> Outcome:
         warnings.simplefilter("always")
         try:
             exec(mistake.code, vars(program))
-        except Exception as error:  # noqa: BLE001 - reported as Python would
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
             return Outcome(vars(program), _words(error), raised=True)
     told = [f"{type(w.message).__name__}: {w.message}" for w in caught]
     return Outcome(vars(program), "\n".join(told), raised=False)

@@ -14,9 +14,7 @@ from tests.twins import assert_same, shapes
 
 import linnet.linen
 from linnet.base import errors
-from linnet.linen.modules.context import (
-    context,
-)
+from linnet.linen.modules.context import context
 
 KEY = jax.random.key(0)
 X = jnp.ones((2, 3))

@@ -16,15 +16,9 @@ import pytest
 from tests.twins import assert_same, shapes
 
 import linnet.linen as nn
-from linnet.linen.modules import (
-    shapes as shapes_of_initializers,
-)
-from linnet.linen.modules.context import (
-    context,
-)
-from linnet.linen.modules.scope import (
-    Store,
-)
+from linnet.linen.modules import shapes as shapes_of_initializers
+from linnet.linen.modules.context import context
+from linnet.linen.modules.scope import Store
 
 KEY = jax.random.key(0)
 X = jnp.ones((2, 3))

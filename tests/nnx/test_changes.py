@@ -11,9 +11,7 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from linnet import nnx
-from linnet.nnx.graph.graphdef import (
-    walk,
-)
+from linnet.nnx.graph.graphdef import walk
 from nnx_programs import Layer
 
 X = jnp.ones((1, 2))

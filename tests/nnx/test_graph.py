@@ -10,9 +10,7 @@ import pytest
 
 from linnet import nnx
 from linnet.base import errors
-from linnet.nnx.graph.layout import (
-    layout_of,
-)
+from linnet.nnx.graph.layout import layout_of
 from nnx_programs import kinds, layer, model, values
 from nnx_twins import assert_same
 

@@ -6,9 +6,7 @@ import pytest
 
 from linnet import nnx
 from linnet.base import errors
-from linnet.nnx.random.splitting import (
-    backup_keys,
-)
+from linnet.nnx.random.splitting import backup_keys
 from nnx_twins import assert_same
 
 

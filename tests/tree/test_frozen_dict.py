@@ -31,7 +31,7 @@ def outcome(f, library):
     """Calls a function of a library; an error is told by its type."""
     try:
         value = f(library)
-    except Exception as error:  # noqa: BLE001 - reported as Python would
+    except Exception as error:  # noqa: BLE001 - which class it is, is the result
         return type(error)
     return value
 

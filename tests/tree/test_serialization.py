@@ -17,11 +17,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import linnet.linen as nn
-from linnet.base.errors import (
-    SerializationError,
-    StateDictMismatchError,
-    UnserializableTypeError,
-)
+from linnet.base.errors import SerializationError, StateDictMismatchError, UnserializableTypeError
 from linnet.tree import serialization as ours, struct
 from linnet.tree.frozen_dict import FrozenDict
 

@@ -63,7 +63,7 @@ def test_as_flax(program):
     for library in (ours, reference):
         try:
             outcomes.append(repr(program(*definitions(library))))
-        except Exception as error:  # noqa: BLE001 - reported as Python would
+        except Exception as error:  # noqa: BLE001 - which class it is, is the result
             outcomes.append(type(error))
     assert outcomes[0] == outcomes[1]
 

@@ -42,14 +42,18 @@ def read(text: str) -> Sources:
     return found
 
 
-def fetch(home: str, name: str) -> Any:
-    """Return a name of a module, which may be a module inside it."""
+def fetch(asking: str, home: str, name: str) -> Any:
+    """Return a name of a module, which may be a module inside it.
+
+    Args:
+        asking: the module that is asked for the name; its own names are modules inside it.
+        home: the module that has it.
+        name: the name there.
+    """
     module = importlib.import_module(home)
-    return (
-        getattr(module, name)
-        if hasattr(module, name)
-        else importlib.import_module(f"{home}.{name}")
-    )
+    if home != asking and hasattr(module, name):
+        return getattr(module, name)
+    return importlib.import_module(f"{home}.{name}")
 
 
 class Gathered(ModuleType):
@@ -66,10 +70,7 @@ class Gathered(ModuleType):
             raise AttributeError(
                 f"module {self.__name__!r} has no attribute {name!r}.{near(name, self._sources)}"
             )
-        home, old = self._sources[name]
-        inside = home == self.__name__  # a module of the same table, below this one
-        found = importlib.import_module(f"{home}.{old}") if inside else fetch(home, old)
-        vars(self)[name] = found
+        found = vars(self)[name] = fetch(self.__name__, *self._sources[name])
         return found
 
     def __dir__(self) -> Iterable[str]:
@@ -128,7 +129,7 @@ def on_demand(
 
     def find(name: str) -> Any:
         if name in sources:
-            found = fetch(*sources[name])
+            found = fetch(package, *sources[name])
         elif name in inner:
             entry = modules[name]
             found = importlib.import_module(f"{package}.{name}" if ":" in entry else entry)

@@ -7,7 +7,7 @@ something is raised::
 
     try:
         ...
-    except Exception as error:  # noqa: BLE001 - reported as Python would
+    except Exception as error:
         hide_internal_frames(error)
         raise
 

@@ -18,7 +18,7 @@ from linnet.nnx.capture import capture as capture
 from linnet.nnx.graph.graphdef import GraphDef as GraphDef
 from linnet.nnx.graph.maps import (
     find_duplicates as find_duplicates,
-    map as map,
+    map as map,  # noqa: A004 - Flax's name
     recursive_map as recursive_map,
 )
 from linnet.nnx.graph.split import (

@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from linnet.nnx.graph.states import State, filter_state, from_flat_state
+from linnet.nnx.objects.module import Module, iter_modules
 from linnet.nnx.objects.sown import Capture, running_captures
 from linnet.nnx.objects.variable import Variable
 
@@ -51,7 +53,6 @@ def capture(
 
     @functools.wraps(fn if hasattr(fn, "__name__") else type(fn).__call__)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-
         owner = getattr(fn, "__self__", fn)
         roots = [owner] if isinstance(owner, Module) else [*args, *kwargs.values()]
         roots = [root for root in roots if isinstance(root, Module)]
@@ -140,7 +141,6 @@ def _record_methods(modules: list[Any], running: Capture) -> Callable[[], None]:
 
 
 def _own_methods(cls: Any) -> list[tuple[str, Any]]:
-
     known = set(dir(Module)) - {"__call__"}
     return [
         (name, method)

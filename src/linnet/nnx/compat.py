@@ -7,32 +7,12 @@ from linnet import nnx
 from linnet.nnx.random import splitting
 
 _READERS = (
-    *(
-        "clone",
-        "flatten",
-        "get_abstract_model",
-        "graphdef",
-        "iter_children",
-        "iter_graph",
-        "iter_modules",
-        "recursive_map",
-    ),
-    *("reseed", "split", "state", "view", "view_info"),
+    *("clone", "flatten", "get_abstract_model", "graphdef", "iter_children", "iter_graph"),
+    *("iter_modules", "recursive_map", "reseed", "split", "state", "view", "view_info"),
 )
 _TRANSFORMS = (
-    *(
-        "cached_partial",
-        "eval_shape",
-        "fork_rngs",
-        "grad",
-        "jit",
-        "remat",
-        "scan",
-        "split_rngs",
-        "value_and_grad",
-        "vjp",
-        "vmap",
-    ),
+    *("cached_partial", "eval_shape", "fork_rngs", "grad", "jit", "remat", "scan"),
+    *("split_rngs", "value_and_grad", "vjp", "vmap"),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from linnet.nnx.graph.split import split
 from linnet.nnx.graph.views import (
     abstract_with_sharding as abstract_with_sharding,
     as_abstract as as_abstract,
@@ -70,7 +71,6 @@ def get_abstract_model(
         graph: taken for Flax's sake.
     """
     del graph
-
     with jax.set_mesh(mesh):
         graphdef, state = split(eval_shape(init_fn))
 
