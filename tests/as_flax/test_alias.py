@@ -115,7 +115,7 @@ print("agree")
         ("import flax.strukt", "Did you mean 'struct'?"),
         (
             "from flax import nothing",
-            "cannot import name 'nothing' from 'linnet.as_flax.modules.flax'",
+            "cannot import name 'nothing' from 'linnet.as_flax.flax'",
         ),
         ("from flax.linen import nothing", "cannot import name 'nothing' from 'linnet.linen'"),
         ("import flax.struct.deeper", "No module named 'flax.struct.deeper'"),
@@ -146,7 +146,7 @@ def test_install_and_uninstall():
 import sys, importlib.util, importlib.metadata
 linnet.as_flax.install()
 finders = len(sys.meta_path)
-assert importlib.util.find_spec("flax").origin == "linnet.as_flax.modules.flax"
+assert importlib.util.find_spec("flax").origin == "linnet.as_flax.flax"
 import flax.struct
 assert importlib.metadata.version("flax") == "0.12.8"
 linnet.as_flax.uninstall()

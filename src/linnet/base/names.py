@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from linnet.base.errors import near, no_such_name
+from linnet.base.errors import no_such_name
 
 Sources: TypeAlias = dict[str, tuple[str, str]]
 """For each name the module that has it, and its name there."""
@@ -56,27 +56,6 @@ def fetch(asking: str, home: str, name: str) -> Any:
     return importlib.import_module(f"{home}.{name}")
 
 
-class Gathered(ModuleType):
-    """A module that fetches its names from others when they are asked for."""
-
-    def __init__(self, name: str, sources: Sources) -> None:
-        super().__init__(
-            name, f"Names gathered from: {', '.join(sorted({h for h, _ in sources.values()}))}."
-        )
-        self._sources = sources
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in self._sources:
-            raise AttributeError(
-                f"module {self.__name__!r} has no attribute {name!r}.{near(name, self._sources)}"
-            )
-        found = vars(self)[name] = fetch(self.__name__, *self._sources[name])
-        return found
-
-    def __dir__(self) -> Iterable[str]:
-        return sorted({*super().__dir__(), *self._sources})
-
-
 class TableFinder(MetaPathFinder, Loader):
     """Finds the modules of a table below a package."""
 
@@ -95,15 +74,18 @@ class TableFinder(MetaPathFinder, Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module that an entry names, or one that gathers."""
         entry = self.table[spec.name]
+        self._asked = spec.name
         if ":" in entry:
-            return Gathered(spec.name, read(entry))
+            made = ModuleType(spec.name, "Names of other modules, gathered.")
+            vars(made)["__getattr__"], vars(made)["__dir__"] = on_demand(vars(made), entry)
+            return made
         module = importlib.import_module(entry)
         self._own = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         """Run nothing. Give a module that lives elsewhere its own spec back."""
-        if not isinstance(module, Gathered):
+        if module.__name__ != self._asked:
             module.__spec__ = self._own
 
 
@@ -113,7 +95,10 @@ def publish(package: str, table: Mapping[str, str]) -> None:
 
 
 def on_demand(
-    namespace: dict[str, Any], text: str, modules: Mapping[str, str], coming: Iterable[str]
+    namespace: dict[str, Any],
+    text: str,
+    modules: Mapping[str, str] = {},
+    coming: Iterable[str] = (),
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` of a module some of whose names are fetched late.
 

@@ -4,6 +4,7 @@ A placement is :data:`differentiated` or ``None``. Of the arguments those are di
 places are given.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,19 @@ import jax
 from linnet.lift.engine import Changes, Groups, Plan, PureFunction, Run
 
 differentiated = "differentiated"
+
+
+@dataclasses.dataclass(frozen=True)
+class Derivatives:
+    """Gradients or cotangents; no pytree, so that publishing puts no objects into them.
+
+    Attributes:
+        groups: those of the differentiated groups.
+        arguments: those of the differentiated arguments.
+    """
+
+    groups: list[Any]
+    arguments: list[Any]
 
 
 def _inputs(
@@ -48,7 +62,7 @@ def value_and_grad(places: Sequence[int], *, has_aux: bool, **options: Any) -> R
         **options: for ``jax.value_and_grad``.
 
     Returns:
-        What returns the changes and ``(result, (gradients by groups, gradients by arguments))``.
+        What returns the changes and ``(result, gradients)``.
     """
 
     def call(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
@@ -60,7 +74,7 @@ def value_and_grad(places: Sequence[int], *, has_aux: bool, **options: Any) -> R
 
         taken = jax.value_and_grad(value_of, has_aux=True, **options)(inputs)
         (_, (changes, result)), grads = taken
-        return changes, (result, grads)
+        return changes, (result, Derivatives(*grads))
 
     return call
 
@@ -74,7 +88,7 @@ def vjp(places: Sequence[int], *, has_aux: bool) -> Run:
 
     Returns:
         What returns the changes and ``(outputs, function, other output)``. The function takes
-        cotangents of the outputs, and returns those of groups and of arguments, two lists.
+        cotangents of the outputs, and returns the others.
     """
 
     def call(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
@@ -86,6 +100,6 @@ def vjp(places: Sequence[int], *, has_aux: bool) -> Run:
             return outputs, (changes, other)
 
         outputs, pullback, (changes, other) = jax.vjp(outputs_of, inputs, has_aux=True)
-        return changes, (outputs, lambda cotangents: pullback(cotangents)[0], other)
+        return changes, (outputs, lambda cotangents: Derivatives(*pullback(cotangents)[0]), other)
 
     return call

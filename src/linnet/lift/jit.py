@@ -5,13 +5,14 @@ compiled is then all that it depends on, whoever asks for it: a class that is tr
 every call finds what was compiled in the call before.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
 
 from linnet.lift.arguments import Names, halve, join_halves, present
-from linnet.lift.engine import Changes, Groups, Plan, PureFunction
+from linnet.lift.engine import Changes, Groups, Plan, Pure, PureFunction
 
 Compiled: TypeAlias = Callable[[PureFunction, Any, Any], tuple[Changes, Any]]
 
@@ -31,6 +32,41 @@ def compiler(name: str = "run", **options: Any) -> Any:
 
     run.__name__ = run.__qualname__ = name
     return jax.jit(run, static_argnums=(0,), donate_argnums=(2,), **options)
+
+
+def flat_compiler(
+    pure: Pure,
+    function: Callable[..., Any],
+    numbers: tuple[int, ...],
+    stand: Callable[[int], Any],
+    **options: Any,
+) -> Any:
+    """Return ``jax.jit`` of one pure function, called with the groups of an argument in its place.
+
+    Nothing has to be sorted in a call, and nothing hashed but arrays.
+
+    Args:
+        pure: the function; its last groups are for what only comes out.
+        function: what it was made of; the program is called like it.
+        numbers: the arguments in whose places their groups are given.
+        stand: makes what keeps the place of the first, second, … of these.
+        **options: for ``jax.jit``.
+    """
+    count = len(pure.plan.groups)
+
+    def run(*args: Any, **kwargs: Any) -> tuple[Changes, Any]:
+        arguments = list(args)
+        groups: list[Any] = []
+        for place, number in enumerate(numbers):
+            groups.extend(args[number])
+            arguments[number] = stand(place)
+        groups += [[]] * (count - len(groups))
+        return pure(tuple(groups), (tuple(arguments), kwargs))
+
+    functools.update_wrapper(run, function)
+    # the wrapped function's own signature would be taken for that of the flat one
+    delattr(run, "__wrapped__")
+    return jax.jit(run, **options)
 
 
 def halves(plan: Plan, groups: Groups, arguments: Any, donated: Names) -> tuple[Any, Any]:

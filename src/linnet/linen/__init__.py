@@ -108,7 +108,7 @@ from linnet.ops.masks import (
     make_causal_mask as make_causal_mask,
 )
 from linnet.ops.pooling import avg_pool as avg_pool, max_pool as max_pool, pool as pool
-from linnet.state import metadata as meta  # noqa: F401
+from linnet.state import metadata as _metadata
 from linnet.state.metadata import unbox as unbox
 from linnet.state.partitioning import (
     PARTITION_NAME as PARTITION_NAME,
@@ -119,6 +119,9 @@ from linnet.state.partitioning import (
 )
 from linnet.tree.frozen_dict import FrozenDict as FrozenDict
 
+meta = _metadata
+
+# what only some programs need is loaded when it is first asked for
 _ON_DEMAND = """
     linnet.linen: transforms
     linnet.linen.modules: summary
@@ -159,7 +162,7 @@ if TYPE_CHECKING:
         vjp as vjp,
         vmap as vmap,
     )
-    from linnet.state import logical as spmd  # noqa: F401
+    from linnet.state import logical as _logical
     from linnet.state.logical import (
         LogicallyPartitioned as LogicallyPartitioned,
         get_logical_axis_rules as get_logical_axis_rules,
@@ -171,5 +174,7 @@ if TYPE_CHECKING:
         with_logical_constraint as with_logical_constraint,
         with_logical_partitioning as with_logical_partitioning,
     )
+
+    spmd = _logical
 else:  # so that a type checker finds mistyped names
     __getattr__, __dir__ = _names.on_demand(globals(), _ON_DEMAND, _MODULES, _COMING)

@@ -236,9 +236,9 @@ for _name in ("graph", "module"):
     globals().pop(_name, None)
 
 if TYPE_CHECKING:
-    from linnet.display import notebook as visualization  # noqa: F401
+    from linnet.display import notebook as _notebook
     from linnet.display.notebook import display as display
-    from linnet.nnx import spmd as sharding, spmd as spmd, summary as summary  # noqa: F401
+    from linnet.nnx import spmd as spmd, summary as summary
     from linnet.nnx.graph.contexts import (
         MergeContext as MergeContext,
         NodeStates as NodeStates,
@@ -287,5 +287,7 @@ if TYPE_CHECKING:
     )
     from linnet.nnx.training.train_state import TrainState as TrainState
     from linnet.state.logical import logical_axis_rules as logical_axis_rules
+
+    sharding, visualization = spmd, _notebook
 else:  # so that a type checker finds mistyped names
     __getattr__, __dir__ = _names.on_demand(globals(), _ON_DEMAND, _MODULES, _COMING)

@@ -23,10 +23,13 @@ from linnet.base.errors.data import (
     unread_state as unread_state,
 )
 from linnet.base.errors.lifting import (
+    ArgumentNumberError as ArgumentNumberError,
+    AxesError as AxesError,
     AxisSizeError as AxisSizeError,
     CarryStructureError as CarryStructureError,
     LiftedArgumentError as LiftedArgumentError,
     LoopDependenceError as LoopDependenceError,
+    ReduceAxesError as ReduceAxesError,
     ScanArgumentError as ScanArgumentError,
     ScanResultError as ScanResultError,
     StaticArgumentError as StaticArgumentError,

@@ -82,6 +82,62 @@ class StaticArgumentError(LinnetError, ValueError):
         )
 
 
+class ReduceAxesError(LinnetError, NotImplementedError):
+    """A gradient was to be reduced over axes."""
+
+    def __init__(self, reduce_axes: Any) -> None:
+        super().__init__(
+            f"reduce_axes={reduce_axes!r} was given; JAX no longer has it. Sum the gradients with "
+            "jax.lax.psum."
+        )
+
+
+class ArgumentNumberError(LinnetError, ValueError):
+    """An argument to differentiate was not given."""
+
+    def __init__(self, number: int, count: int) -> None:
+        super().__init__(
+            f"argnums={number} names an argument that was not given: the function was called with "
+            f"{count} positional arguments, numbered from 0."
+        )
+
+
+class AxesError(LinnetError, ValueError):
+    """The axes of a transformation do not fit its arguments or one another."""
+
+    @classmethod
+    def count(cls, transform: str, axes: Any, given: int) -> "AxesError":
+        """Return the error of another number of axes than of arguments."""
+        return cls(
+            f"{transform} was told {len(axes)} axes, in_axes={tuple(axes)!r}, and called with "
+            f"{given} positional arguments. Give one axis for each argument."
+        )
+
+    @classmethod
+    def carries(cls, axes: Any, count: int) -> "AxesError":
+        """Return the error of several carries."""
+        return cls(
+            f"nnx.scan was given {count} carries, {tuple(axes)!r}; there is one. Carry a tuple of "
+            "what has to be carried."
+        )
+
+    @classmethod
+    def only_out(cls, in_axes: Any, out_axes: Any) -> "AxesError":
+        """Return the error of a carry that starts nowhere."""
+        return cls(
+            f"nnx.scan has a Carry in out_axes={out_axes!r}, but none in in_axes={in_axes!r}: what "
+            "is carried over has to start somewhere. Say nnx.Carry in both, or in neither."
+        )
+
+    @classmethod
+    def outputs(cls, count: int, result: Any) -> "AxesError":
+        """Return the error of another number of results than of axes for them."""
+        return cls(
+            f"A step of nnx.scan has to return {count} values, as out_axes says, but returned a "
+            f"{type(result).__name__}."
+        )
+
+
 class AxisSizeError(LinnetError, ValueError):
     """What a transformation maps along one axis has different sizes there, or none."""
 

@@ -27,8 +27,8 @@ class Grad:
         plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
         places = range(1, len(call.args) + 1)
         run = lift.value_and_grad(places, has_aux=self.has_aux)
-        result, (_, grads) = call.carry(plan, run)
-        return result, tuple(grads)
+        result, grads = call.carry(plan, run)
+        return result, tuple(grads.arguments)
 
 
 def value_and_grad(

@@ -34,9 +34,10 @@ class Vjp:
         depth = len(call.module.scope.path)
 
         def pull_back(cotangents: Any) -> Any:
-            (state,), primals = pullback(cotangents)
+            taken = pullback(cotangents)
+            (state,) = taken.groups
             flat = {(path[0], *path[1 + depth :]): value for path, value in state.items()}
-            return unflatten_mapping(flat), *primals
+            return unflatten_mapping(flat), *taken.arguments
 
         return (outputs, pull_back, aux) if self.has_aux else (outputs, pull_back)
 

@@ -67,13 +67,12 @@ class PReLU(Layer):
         promote_dtype: Callable[..., Any] = promote_dtype,
         negative_slope_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         slope = constant(negative_slope_init)(None, (), param_dtype)
         self._set_up(
             ("negative_slope",),
+            given,
             negative_slope=param(slope, negative_slope_metadata),
-            dtype=dtype,
-            param_dtype=param_dtype,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(self, inputs: Array) -> Array:

@@ -1,5 +1,6 @@
 """Attention as a layer; the arithmetic stands in ``linnet.ops.attention``."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,33 @@ _DATA = (
     *("query", "key", "value", "query_ln", "key_ln", "out"),
     *("cached_key", "cached_value", "cache_index"),
 )
+
+# arguments that all projections get, and those of the projections inwards
+_SHARED = ("use_bias", "dtype", "param_dtype", "precision", "rngs")
+_INWARDS = ("kernel_init", "bias_init", "kernel_metadata", "bias_metadata")
+
+
+def _hooks(promote: Any, dot_general: Any, dot_general_cls: Any) -> dict[str, Any]:
+    return {
+        "promote_dtype": promote,
+        "dot_general": dot_general,
+        "dot_general_cls": dot_general_cls,
+    }
+
+
+def _norm(given: Mapping[str, Any], head_dim: int, metadata: Any) -> LayerNorm | None:
+    """Return what normalises queries or keys, if that was asked for."""
+    if not given["normalize_qk"]:
+        return None
+    return LayerNorm(
+        head_dim,
+        use_bias=False,
+        dtype=given["dtype"],
+        param_dtype=given["param_dtype"],
+        promote_dtype=given["ln_promote_dtype"],
+        rngs=given["rngs"],
+        scale_metadata=metadata,
+    )
 
 
 class MultiHeadAttention(Layer):
@@ -129,93 +157,45 @@ class MultiHeadAttention(Layer):
         query_ln_scale_metadata: Mapping[str, Any] = NO_METADATA,
         key_ln_scale_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         size = qkv_features or in_features
         head_dim = attention.divide_heads(size, num_heads, num_kv_heads)
         kv_heads, kv_features = num_kv_heads or num_heads, in_kv_features or in_features
-        shared: dict[str, Any] = {
-            "use_bias": use_bias,
-            "dtype": dtype,
-            "param_dtype": param_dtype,
-            "precision": precision,
-            "rngs": rngs,
-        }
+        shared = {name: given[name] for name in _SHARED}
         inwards: dict[str, Any] = {
             **shared,
-            "kernel_init": kernel_init,
-            "bias_init": bias_init,
-            "promote_dtype": qkv_promote_dtype,
-            "dot_general": qkv_dot_general,
-            "dot_general_cls": qkv_dot_general_cls,
-            "kernel_metadata": kernel_metadata,
-            "bias_metadata": bias_metadata,
+            **{name: given[name] for name in _INWARDS},
+            **_hooks(qkv_promote_dtype, qkv_dot_general, qkv_dot_general_cls),
         }
-        query = LinearGeneral(in_features, (num_heads, head_dim), **inwards)
-        key = LinearGeneral(kv_features, (kv_heads, head_dim), **inwards)
-        value = LinearGeneral(kv_features, (kv_heads, head_dim), **inwards)
-
-        def norm(metadata: Mapping[str, Any]) -> LayerNorm | None:
-            return LayerNorm(
-                head_dim,
-                use_bias=False,
-                dtype=dtype,
-                param_dtype=param_dtype,
-                promote_dtype=ln_promote_dtype,
-                rngs=rngs,
-                scale_metadata=metadata,
-            )
-
-        query_ln = norm(query_ln_scale_metadata) if normalize_qk else None
-        key_ln = norm(key_ln_scale_metadata) if normalize_qk else None
-        out = LinearGeneral(
-            (num_heads, head_dim),
-            out_features or in_features,
-            axis=(-2, -1),
-            kernel_init=out_kernel_init or kernel_init,
-            bias_init=out_bias_init or bias_init,
-            promote_dtype=out_promote_dtype,
-            dot_general=out_dot_general,
-            dot_general_cls=out_dot_general_cls,
-            kernel_metadata=out_kernel_metadata or kernel_metadata,
-            bias_metadata=out_bias_metadata or bias_metadata,
-            **shared,
-        )
+        norm = functools.partial(_norm, given, head_dim)
         keep = keep_rngs and dropout_rate > 0.0
+        # the keys of parameters are drawn in this order
         self._set_up(
             (*_DATA, "rngs") if keep else _DATA,
-            num_heads=num_heads,
-            in_features=in_features,
+            given,
             qkv_features=size,
             out_features=out_features or in_features,
             in_kv_features=kv_features,
             num_kv_heads=kv_heads,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            broadcast_dropout=broadcast_dropout,
-            dropout_rate=dropout_rate,
-            deterministic=deterministic,
-            precision=precision,
-            use_bias=use_bias,
-            attention_fn=attention_fn,
-            decode=decode,
-            normalize_qk=normalize_qk,
-            qkv_promote_dtype=qkv_promote_dtype,
-            out_promote_dtype=out_promote_dtype,
-            ln_promote_dtype=ln_promote_dtype,
-            qkv_dot_general=qkv_dot_general,
-            out_dot_general=out_dot_general,
-            qkv_dot_general_cls=qkv_dot_general_cls,
-            out_dot_general_cls=out_dot_general_cls,
             head_dim=head_dim,
-            query=query,
-            key=key,
-            value=value,
-            query_ln=query_ln,
-            key_ln=key_ln,
-            out=out,
+            query=LinearGeneral(in_features, (num_heads, head_dim), **inwards),
+            key=LinearGeneral(kv_features, (kv_heads, head_dim), **inwards),
+            value=LinearGeneral(kv_features, (kv_heads, head_dim), **inwards),
+            query_ln=norm(query_ln_scale_metadata),
+            key_ln=norm(key_ln_scale_metadata),
+            out=LinearGeneral(
+                (num_heads, head_dim),
+                out_features or in_features,
+                axis=(-2, -1),
+                kernel_init=out_kernel_init or kernel_init,
+                bias_init=out_bias_init or bias_init,
+                kernel_metadata=out_kernel_metadata or kernel_metadata,
+                bias_metadata=out_bias_metadata or bias_metadata,
+                **_hooks(out_promote_dtype, out_dot_general, out_dot_general_cls),
+                **shared,
+            ),
             rngs=forked(rngs, "dropout", self) if keep else None,
-            cached_key=None,
-            cached_value=None,
-            cache_index=None,
+            **dict.fromkeys(("cached_key", "cached_value", "cache_index")),
         )
 
     def __call__(

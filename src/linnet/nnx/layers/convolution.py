@@ -109,6 +109,7 @@ class Conv(Layer):
         kernel_metadata: Mapping[str, Any] = NO_METADATA,
         bias_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         if in_features % feature_group_count:
             raise ValueError(
                 f"Conv with in_features={in_features} and feature_group_count="
@@ -125,25 +126,11 @@ class Conv(Layer):
             bias = param(draw(stream, bias_init, (out_features,), param_dtype), bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
+            given,
             kernel_shape=shape,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
-            in_features=in_features,
-            out_features=out_features,
             kernel_size=sizes,
-            strides=strides,
-            padding=padding,
-            input_dilation=input_dilation,
-            kernel_dilation=kernel_dilation,
-            feature_group_count=feature_group_count,
-            use_bias=use_bias,
-            mask=mask,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            conv_general_dilated=conv_general_dilated,
-            promote_dtype=promote_dtype,
-            preferred_element_type=preferred_element_type,
         )
 
     def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
@@ -237,6 +224,7 @@ class ConvTranspose(Layer):
         kernel_metadata: Mapping[str, Any] = NO_METADATA,
         bias_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         sizes = as_tuple(kernel_size)
         ends = (out_features, in_features) if transpose_kernel else (in_features, out_features)
         shape = (*sizes, *ends)
@@ -248,20 +236,8 @@ class ConvTranspose(Layer):
             bias = param(draw(stream, bias_init, (out_features,), param_dtype), bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
+            given,
             kernel_size=sizes,
-            in_features=in_features,
-            out_features=out_features,
-            strides=strides,
-            padding=padding,
-            kernel_dilation=kernel_dilation,
-            use_bias=use_bias,
-            mask=mask,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            transpose_kernel=transpose_kernel,
-            promote_dtype=promote_dtype,
-            preferred_element_type=preferred_element_type,
             kernel_shape=shape,
             kernel=param(kernel, kernel_metadata),
             bias=bias,

@@ -84,6 +84,7 @@ class Linear(Layer):
         kernel_metadata: Mapping[str, Any] = NO_METADATA,
         bias_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         stream = params_of(rngs, self)
         kernel = draw(stream, kernel_init, (in_features, out_features), param_dtype)
         bias = None
@@ -91,17 +92,9 @@ class Linear(Layer):
             bias = param(draw(stream, bias_init, (out_features,), param_dtype), bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
+            given,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
-            in_features=in_features,
-            out_features=out_features,
-            use_bias=use_bias,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            dot_general=dot_general,
-            promote_dtype=promote_dtype,
-            preferred_element_type=preferred_element_type,
         )
 
     def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
@@ -185,6 +178,7 @@ class LinearGeneral(Layer):
         kernel_metadata: Mapping[str, Any] = NO_METADATA,
         bias_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         stream = params_of(rngs, self)
         ins, outs, axes = as_tuple(in_features), as_tuple(out_features), as_tuple(axis)
         batch = _check_axes(ins, axes, batch_axis)
@@ -198,18 +192,11 @@ class LinearGeneral(Layer):
             bias = param(drawn, bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
+            given,
             in_features=ins,
             out_features=outs,
             axis=axes,
             batch_axis=batch_axis if isinstance(batch_axis, FrozenDict) else FrozenDict(batch_axis),
-            use_bias=use_bias,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            dot_general=dot_general,
-            dot_general_cls=dot_general_cls,
-            promote_dtype=promote_dtype,
-            preferred_element_type=preferred_element_type,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
         )
@@ -309,6 +296,7 @@ class Einsum(Layer):
         kernel_metadata: Mapping[str, Any] = NO_METADATA,
         bias_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         einsum_str = linear.check_einsum(einsum_str)
         stream = params_of(rngs, self)
         kernel = draw(stream, kernel_init, tuple(kernel_shape), param_dtype)
@@ -318,17 +306,10 @@ class Einsum(Layer):
             bias = param(drawn, bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
+            given,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
             einsum_str=einsum_str,
-            kernel_shape=kernel_shape,
-            bias_shape=bias_shape,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            promote_dtype=promote_dtype,
-            einsum_op=einsum_op,
-            preferred_element_type=preferred_element_type,
         )
 
     def __call__(

@@ -57,16 +57,14 @@ class Embed(Layer):
         rngs: Rngs,
         embedding_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         drawn = draw(params_of(rngs, self), embedding_init, (num_embeddings, features), param_dtype)
         table = param(drawn, embedding_metadata)
         self._set_up(
             ("embedding",),
+            given,
             embedding=table,
-            num_embeddings=num_embeddings,
-            features=features,
             dtype=dtype or table.get_value().dtype,
-            param_dtype=param_dtype,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:

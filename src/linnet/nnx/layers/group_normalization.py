@@ -74,9 +74,12 @@ class GroupNorm(Layer):
         bias_metadata: Mapping[str, Any] = NO_METADATA,
         scale_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         groups = normalization.count_groups(num_groups, group_size, num_features)
         self._set_up(
             SCALE_AND_BIAS,
+            given,
+            drop=("num_features",),
             feature_axis=-1,
             num_groups=groups,
             group_size=num_features // groups,
@@ -84,16 +87,6 @@ class GroupNorm(Layer):
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
-            epsilon=epsilon,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            use_bias=use_bias,
-            use_scale=use_scale,
-            reduction_axes=reduction_axes,
-            axis_name=axis_name,
-            axis_index_groups=axis_index_groups,
-            use_fast_variance=use_fast_variance,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:
@@ -163,23 +156,14 @@ class InstanceNorm(Layer):
         bias_metadata: Mapping[str, Any] = NO_METADATA,
         scale_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         self._set_up(
             SCALE_AND_BIAS,
+            given,
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
-            num_features=num_features,
-            epsilon=epsilon,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            use_bias=use_bias,
-            use_scale=use_scale,
-            feature_axes=feature_axes,
-            axis_name=axis_name,
-            axis_index_groups=axis_index_groups,
-            use_fast_variance=use_fast_variance,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:

@@ -70,18 +70,14 @@ class LoRA(Layer):
         a_metadata: Mapping[str, Any] = NO_METADATA,
         b_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         stream = params_of(rngs, self)
         a = draw(stream, a_initializer, (in_features, lora_rank), param_dtype)
         b = draw(stream, b_initializer, (lora_rank, out_features), param_dtype)
         self._set_up(
             ("lora_a", "lora_b"),
-            in_features=in_features,
-            out_features=out_features,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            lora_param_type=lora_param_type,
-            base_module=base_module,
-            promote_dtype=promote_dtype,
+            given,
+            drop=("lora_rank",),
             lora_a=lora_param_type(a, **a_metadata),
             lora_b=lora_param_type(b, **b_metadata),
         )

@@ -121,28 +121,17 @@ class BatchNorm(Layer):
         bias_metadata: Mapping[str, Any] = NO_METADATA,
         scale_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         shape = (num_features,)
         self._set_up(
             ("mean", "var", *SCALE_AND_BIAS),
+            given,
             mean=BatchStat(zeros(None, shape, jnp.float32)),
             var=BatchStat(ones(None, shape, jnp.float32)),
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
-            num_features=num_features,
-            use_running_average=use_running_average,
-            axis=axis,
-            momentum=momentum,
-            epsilon=epsilon,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            use_bias=use_bias,
-            use_scale=use_scale,
-            axis_name=axis_name,
-            axis_index_groups=axis_index_groups,
-            use_fast_variance=use_fast_variance,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(
@@ -263,24 +252,14 @@ class LayerNorm(Layer):
         bias_metadata: Mapping[str, Any] = NO_METADATA,
         scale_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         self._set_up(
             SCALE_AND_BIAS,
+            given,
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
-            num_features=num_features,
-            epsilon=epsilon,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            use_bias=use_bias,
-            use_scale=use_scale,
-            reduction_axes=reduction_axes,
-            feature_axes=feature_axes,
-            axis_name=axis_name,
-            axis_index_groups=axis_index_groups,
-            use_fast_variance=use_fast_variance,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:
@@ -346,22 +325,13 @@ class RMSNorm(Layer):
         rngs: Rngs,
         scale_metadata: Mapping[str, Any] = NO_METADATA,
     ) -> None:
+        given = dict(locals())
         self._set_up(
             ("scale",),
+            given,
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
-            num_features=num_features,
-            epsilon=epsilon,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            use_scale=use_scale,
-            reduction_axes=reduction_axes,
-            feature_axes=feature_axes,
-            axis_name=axis_name,
-            axis_index_groups=axis_index_groups,
-            use_fast_variance=use_fast_variance,
-            promote_dtype=promote_dtype,
         )
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:

@@ -68,12 +68,10 @@ class Dropout(Layer):
         rng_collection: str = "dropout",
         rngs: Rngs | RngStream | None = None,
     ) -> None:
+        given = dict(locals())
         self._set_up(
             ("rngs",),
-            rate=rate,
-            broadcast_dims=broadcast_dims,
-            deterministic=deterministic,
-            rng_collection=rng_collection,
+            given,
             rngs=forked(rngs, rng_collection, self),
         )
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import jax
 
+from linnet.base import errors
 from linnet.base.typing import Path
 from linnet.lift.engine import Group
 from linnet.nnx.graph.states import State, create_path_filters
+from linnet.nnx.objects.nodes import key_of
 from linnet.nnx.transforms.arguments import Within
 from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
@@ -110,32 +112,30 @@ def _is_axis(value: Any) -> bool:
     return value is None or value is Carry or isinstance(value, int) or is_by_filter(value)
 
 
-def _leaves(axes: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Iterate over the axes in nested lists, tuples and dictionaries of them, with their paths."""
-    if _is_axis(axes):
-        yield path, axes
-    elif isinstance(axes, Mapping):
-        for key, value in axes.items():
-            yield from _leaves(value, (*path, key))
-    elif isinstance(axes, list | tuple):
-        for key, value in enumerate(axes):
-            yield from _leaves(value, (*path, key))
-    else:
-        raise TypeError(
-            f"{axes!r} was given as an axis. An axis is an integer, None, an nnx.StateAxes, in a "
-            "scan nnx.Carry, or a tuple, list or dictionary of these, as the arguments are built."
-        )
+def _leaves(axes: Any) -> Iterator[tuple[Path, Any]]:
+    """Iterate over the axes in nested lists, tuples and dictionaries of them, with their paths.
+
+    Raises:
+        TypeError: something in there is no axis.
+    """
+    pairs, _ = jax.tree_util.tree_flatten_with_path(axes, is_leaf=_is_axis)
+    for path, axis in pairs:
+        if not _is_axis(axis):
+            raise TypeError(
+                f"{axis!r} was given as an axis. An axis is an integer, None, an nnx.StateAxes, in "
+                "a scan nnx.Carry, or a tuple, list or dictionary of these, as the arguments are "
+                "built."
+            )
+        yield tuple(map(key_of, path)), axis
 
 
 def for_jax(axes: Any, unmapped: Any) -> Any:
     """Return axes without what is said of objects, which have no leaves that JAX sees."""
-    if is_by_filter(axes):
-        return unmapped
-    if isinstance(axes, Mapping):
-        return {key: for_jax(value, unmapped) for key, value in axes.items()}
-    if isinstance(axes, list | tuple):
-        return type(axes)(for_jax(value, unmapped) for value in axes)
-    return unmapped if axes is None else axes
+
+    def plain(axis: Any) -> Any:
+        return unmapped if axis is None or is_by_filter(axis) else axis
+
+    return jax.tree.map(plain, axes, is_leaf=_is_axis)
 
 
 def placed(home: Path, axes: Any, name: Any, special: Mapping[Any, Group] = {}) -> list[Group]:
@@ -164,8 +164,5 @@ def per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:
     if not isinstance(axes, list | tuple):
         return (axes,) * count
     if len(axes) != count:
-        raise ValueError(
-            f"{transform} was told {len(axes)} axes, in_axes={tuple(axes)!r}, and called with "
-            f"{count} positional arguments. Give one axis for each argument."
-        )
+        raise errors.AxesError.count(transform, axes, count)
     return tuple(axes)

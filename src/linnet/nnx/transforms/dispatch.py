@@ -46,7 +46,7 @@ _roles: dict[type, bool | None] = {
 
 def _role(value: Any) -> bool | None:
     cls = type(value)
-    role = _roles.get(cls, MISSING)
+    role: Any = _roles.get(cls, MISSING)
     if role is MISSING:
         role = None
         if is_node(value):
@@ -252,18 +252,6 @@ class JitWrapped:
         places = places_of(layout, roots, homes, plan)
         pure = Pure(self._fun, ObjectStructure(layout.graphdef, homes, places), plan)
 
-        def run(*args: Any, **kwargs: Any) -> Any:
-            arguments = list(args)
-            groups: list[Any] = []
-            for stand, number in enumerate(numbers):
-                groups.extend(args[number])
-                arguments[number] = Stand(stand)
-            groups += [[]] * (len(plan.groups) - len(groups))
-            return pure(tuple(groups), (tuple(arguments), kwargs))
-
-        functools.update_wrapper(run, self._fun)
-        # the wrapped function's own signature would be taken for that of the flat one
-        del run.__wrapped__
         entering = tuple(
             tuple(group.placement for group in plan.groups if _home(group) == (number,))
             if number in numbers
@@ -278,7 +266,10 @@ class JitWrapped:
             for form, kind in (("nums", int), ("names", str))
         }
         more = {option: chosen for option, chosen in both.items() if chosen}
-        return _Program(jax.jit(run, **self._told(plan, entering, **more)), plan, places, numbers)
+        compiled = lift.flat_compiler(
+            pure, self._fun, numbers, Stand, **self._told(plan, entering, **more)
+        )
+        return _Program(compiled, plan, places, numbers)
 
     # --- what jax.jit offers besides calls ---------------------------------------------------
 

@@ -5,8 +5,12 @@ from typing import Any
 
 import jax
 
-from linnet.lift.engine import Group, Plan, Pure
-from linnet.nnx.transforms.store import ObjectStore, abstract_result
+from linnet.lift import eval_shape as lift
+from linnet.lift.engine import Changes, Group, Plan, Snapshot, carry
+from linnet.nnx.graph.definitions import VariableDef, cells_of
+from linnet.nnx.graph.graphdef import rebuild
+from linnet.nnx.transforms.arguments import put_objects
+from linnet.nnx.transforms.store import ObjectStore
 from linnet.state.filters import Everything
 
 _PLAN = Plan((Group(Everything()),), "nnx.eval_shape")
@@ -41,13 +45,30 @@ def eval_shape(
 
 def shapes_of(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return what a call would return; static arguments may be hidden."""
-    taken = ObjectStore().snapshot(_PLAN, args, kwargs)
-    pure = Pure(f, taken.structure, _PLAN)
-    changes, result = jax.eval_shape(pure, taken.groups, taken.arguments)
-    abstract = jax.tree.map(jax.typeof, taken.groups)
-    structure: Any = taken.structure
-    return abstract_result(structure, _as_structs(abstract), changes, result)
+    return carry(AbstractStore(), _PLAN, f, args, kwargs, lift.run)
 
 
-def _as_structs(groups: Any) -> Any:
-    return jax.tree.map(lambda aval: jax.ShapeDtypeStruct(aval.shape, aval.dtype), groups)
+class AbstractStore(ObjectStore):
+    """The store of a call that is not carried out: the objects in its result are all new."""
+
+    def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
+        """Take the objects out of the arguments; keep their values in abstract form."""
+        taken = super().snapshot(plan, args, kwargs)
+        shapes = jax.tree.map(jax.typeof, taken.groups)
+        self.entered = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), shapes)
+        return taken
+
+    def publish(self, changes: Changes, result: Any) -> Any:
+        """Return the result with new objects, of whatever values came in and out."""
+        outcome: Any = changes.description
+        values = before = self.structure.in_cell_order(self.entered)
+        if outcome.graphdef is not None:
+            known = self.structure.of_variables(before)
+            values = [
+                known.get(outcome.origins[each.index]) if isinstance(each, VariableDef) else None
+                for _, each in cells_of(outcome.graphdef.root)
+            ]
+        for number, value in outcome.values(changes.groups):
+            values[number] = value
+        roots, _ = rebuild(outcome.graphdef or self.structure.graphdef, values)
+        return put_objects(result, roots) if outcome.returns_objects else result

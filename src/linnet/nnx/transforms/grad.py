@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from linnet.base import errors
 from linnet.base.typing import MISSING
 from linnet.lift import grad as lift
 from linnet.lift.engine import Group, Plan, carry
-from linnet.nnx.graph.split import clone
+from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.graph.states import nested
-from linnet.nnx.graph.update import update
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms.arguments import Within, put_objects
@@ -78,30 +78,22 @@ def value_and_grad(
     >>> print(value, grads.w[...], model.n[...])
     9.0 6.0 1
     """
-    refuse_reduce_axes(reduce_axes)
+    if reduce_axes:
+        raise errors.ReduceAxesError(reduce_axes)
     single = isinstance(argnums, int | DiffState)
     wanted: Any = [argnums] if single else argnums
 
     def call(*args: Any, **kwargs: Any) -> Any:
         whole = not hands_structure_out(graph, graph_updates)
-        by = Differentiated(wanted, len(args), whole=whole)
+        by = Differentiated(wanted, len(args), "nnx.grad", whole=whole)
         run = lift.value_and_grad(
             by.places, has_aux=has_aux, holomorphic=holomorphic, allow_int=allow_int
         )
-        result, taken = carry(by.store, by.plan("nnx.grad"), f, args, kwargs, run)
-        grads = by.gradients(*taken)
+        result, taken = carry(by.store, by.plan, f, args, kwargs, run)
+        grads = by.gradients(taken)
         return result, grads[0] if single else grads
 
     return call
-
-
-def refuse_reduce_axes(reduce_axes: Any) -> None:
-    """Raise ``NotImplementedError`` if there are any, which JAX no longer has."""
-    if reduce_axes:
-        raise NotImplementedError(
-            f"reduce_axes={reduce_axes!r} was given; JAX no longer has it. Sum the gradients with "
-            "jax.lax.psum."
-        )
 
 
 class Differentiated:
@@ -110,65 +102,49 @@ class Differentiated:
     Args:
         argnums: the arguments, by number or as ``DiffState``.
         count: how many positional arguments there are.
+        transform: the name of the transformation.
         whole: take gradients by everything in them, in the form of the arguments.
 
     Raises:
-        ValueError: an argument is not there.
+        ArgumentNumberError: an argument is not there.
     """
 
-    def __init__(self, argnums: Any, count: int, *, whole: bool) -> None:
+    def __init__(self, argnums: Any, count: int, transform: str, *, whole: bool) -> None:
         pairs = [(e.argnum, e.filter) if isinstance(e, DiffState) else (e, Param) for e in argnums]
         for number, _ in pairs:
             if not -count <= number < count:
-                raise ValueError(
-                    f"argnums={number} names an argument that was not given: the function was "
-                    f"called with {count} positional arguments, numbered from 0."
-                )
-        self.whole = whole
+                raise errors.ArgumentNumberError(number, count)
         self.places = [number % count for number, _ in pairs]
-        self.filters = [... if whole else picks for _, picks in pairs]
+        groups = [
+            Group(
+                Within((number % count,), to_predicate(... if whole else picks)),
+                lift.differentiated,
+            )
+            for number, picks in pairs
+        ]
+        self.plan = Plan((*groups, Group(Everything())), transform)
+        self.whole = whole
         self.store = ObjectStore()
 
-    def plan(self, transform: str) -> Plan:
-        """Return the plan: a group for each of the arguments, and one for the rest."""
-        groups = [
-            Group(Within((place,), to_predicate(picks)), lift.differentiated)
-            for place, picks in zip(self.places, self.filters, strict=True)
-        ]
-        return Plan((*groups, Group(Everything())), transform)
-
-    def gradients(self, by_group: Any, arrays: Any) -> tuple[Any, ...]:
-        """Return the gradients by argument; those of objects are states, or models if ``whole``.
-
-        Args:
-            by_group: gradients of the values in each group.
-            arrays: gradients of the arrays in each argument.
-        """
-        return tuple(
-            put_objects(arrays[group], self._of_objects(group, place, by_group[group]))
-            for group, place in enumerate(self.places)
-        )
-
-    def _of_objects(self, group: int, place: int, values: Any) -> dict[int, Any]:
+    def gradients(self, taken: lift.Derivatives) -> tuple[Any, ...]:
+        """Return the gradients by argument; those of objects are states, or objects if ``whole``."""
         layout, structure = self.store.layout, self.store.structure
-        gradients = iter(values)
-        by_root: dict[int, list[Any]] = {
-            root: [] for root, home in enumerate(structure.homes) if home[:1] == (place,)
-        }
-        cells = zip(structure.places, layout.paths, layout.leaves(), strict=True)
-        for at, path, leaf in cells:
-            if at == group:
-                grad = next(gradients)
-                made = leaf.replace(grad) if isinstance(leaf, Variable) else grad
-                by_root[path[0]].append((path[1:], made))
-        return {root: self._gradient(self.store.roots[root], p) for root, p in by_root.items()}
-
-    def _gradient(self, root: Any, pairs: list[Any]) -> Any:
-        if not self.whole or isinstance(root, Variable):
-            return nested(pairs)
-        made = clone(root)
-        update(made, nested(pairs))
-        return made
+        grads = [iter(group) for group in taken.groups]
+        values = [
+            next(grads[place]) if place < len(grads) else value
+            for place, value in zip(structure.places, layout.values(), strict=True)
+        ]
+        if self.whole:
+            objects, _ = rebuild(structure.graphdef, values)
+        else:
+            by_root: list[Any] = [[] for _ in self.store.roots]
+            rows = zip(structure.places, layout.paths, layout.leaves(), values, strict=True)
+            for place, path, leaf, grad in rows:
+                if place < len(grads):
+                    made = leaf.replace(grad) if isinstance(leaf, Variable) else grad
+                    by_root[path[0]].append((path[1:], made))
+            objects = list(map(nested, by_root))
+        return tuple(put_objects(arrays, objects) for arrays in taken.arguments)
 
 
 @transform
@@ -192,16 +168,7 @@ def grad(
     >>> print(nnx.grad(lambda p: p[...] ** 2)(nnx.Param(jnp.array(3.0)))[...])
     6.0
     """
-    with_value = value_and_grad(
-        f,
-        argnums=argnums,
-        has_aux=has_aux,
-        holomorphic=holomorphic,
-        allow_int=allow_int,
-        reduce_axes=reduce_axes,
-        graph=graph,
-        graph_updates=graph_updates,
-    )
+    with_value = value_and_grad(**locals())
 
     def call(*args: Any, **kwargs: Any) -> Any:
         result, grads = with_value(*args, **kwargs)

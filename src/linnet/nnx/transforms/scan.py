@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from linnet.base import errors
 from linnet.base.typing import MISSING
 from linnet.lift import scan as lift
 from linnet.lift.axes import broadcast
@@ -78,10 +79,7 @@ def scan(
     del graph, graph_updates
     outputs = _Sides.of(out_axes)
     if _Sides.of(in_axes).carry is None and outputs.carry is not None:
-        raise ValueError(
-            f"nnx.scan has a Carry in out_axes={out_axes!r}, but none in in_axes={in_axes!r}: what "
-            "is carried over has to start somewhere. Say nnx.Carry in both, or in neither."
-        )
+        raise errors.AxesError.only_out(in_axes, out_axes)
     name = (transform_metadata or {}).get(PARTITION_NAME)
     leaving = placed((RESULT,), outputs.axes, name, _KINDS)
     options = {"length": length, "reverse": reverse, "unroll": unroll}
@@ -123,10 +121,7 @@ def _loop(
         if isinstance(outputs.axes, tuple) and (
             not isinstance(result, tuple) or len(result) != len(outputs.axes)
         ):
-            raise ValueError(
-                f"A step of nnx.scan has to return {len(outputs.axes)} values, as out_axes says, "
-                f"but returned a {type(result).__name__}."
-            )
+            raise errors.AxesError.outputs(len(outputs.axes), result)
         after, ys = outputs.split(result)
         return changes, (first if outputs.carry is None else after, ys)
 
@@ -158,10 +153,7 @@ class _Sides:
             return cls(axes, None)
         carries = [number for number, axis in enumerate(axes) if axis is Carry]
         if len(carries) > 1:
-            raise ValueError(
-                f"nnx.scan was given {len(carries)} carries, {tuple(axes)!r}; there is one. Carry "
-                "a tuple of what has to be carried."
-            )
+            raise errors.AxesError.carries(axes, len(carries))
         return cls(tuple(axes), carries[0] if carries else None)
 
     def split(self, values: Any) -> tuple[Any, Any]:

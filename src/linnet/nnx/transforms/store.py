@@ -256,22 +256,3 @@ class ObjectInside:
 
 
 _ABSENT: Any = object()
-
-
-def abstract_result(
-    structure: ObjectStructure, entered: Groups, changes: Changes, result: Any
-) -> Any:
-    """Return a result with new objects, of whatever values came in and out, in its stands."""
-    outcome: Any = changes.description
-    before = structure.in_cell_order(entered)
-    values: list[Any] = before
-    if outcome.graphdef is not None:
-        known = structure.of_variables(before)
-        values = [
-            known.get(outcome.origins[each.index]) if isinstance(each, VariableDef) else None
-            for _, each in cells_of(outcome.graphdef.root)
-        ]
-    for number, value in outcome.values(changes.groups):
-        values[number] = value
-    roots, _ = rebuild(outcome.graphdef or structure.graphdef, values)
-    return put_objects(result, roots) if outcome.returns_objects else result

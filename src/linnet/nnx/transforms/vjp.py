@@ -3,10 +3,11 @@
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from linnet.base import errors
 from linnet.base.typing import MISSING
 from linnet.lift import grad as lift
 from linnet.lift.engine import carry
-from linnet.nnx.transforms.grad import Differentiated, refuse_reduce_axes
+from linnet.nnx.transforms.grad import Differentiated
 from linnet.nnx.transforms.wrapping import transform
 
 
@@ -49,15 +50,16 @@ def vjp(
     6.0 2.0 3.0
     """
     del graph, graph_updates
-    refuse_reduce_axes(reduce_axes)
+    if reduce_axes:
+        raise errors.ReduceAxesError(reduce_axes)
 
     def call(*primals: Any) -> Any:
-        by = Differentiated(range(len(primals)), len(primals), whole=True)
+        by = Differentiated(range(len(primals)), len(primals), "nnx.vjp", whole=True)
         run = lift.vjp(by.places, has_aux=has_aux)
-        outputs, pullback, aux = carry(by.store, by.plan("nnx.vjp"), f, primals, {}, run)
+        outputs, pullback, aux = carry(by.store, by.plan, f, primals, {}, run)
 
         def pull_back(cotangents: Any) -> Any:
-            return by.gradients(*pullback(cotangents))
+            return by.gradients(pullback(cotangents))
 
         return (outputs, pull_back, aux) if has_aux else (outputs, pull_back)
 
