@@ -23,7 +23,7 @@ from linnet.nnx.graph.reconcile import Settler
 from linnet.nnx.graph.states import from_flat_state, nested, to_flat_state
 from linnet.nnx.objects.nodes import is_node, iter_graph
 from linnet.nnx.objects.pytree import Pytree
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, raw_value_of
 from linnet.state.filters import sorted_into
 
 _MISSING: Any = object()
@@ -135,14 +135,14 @@ class SplitContext:
         graphdef, flat = self._walked(node)
         if with_paths:
             return graphdef, to_flat_state(from_flat_state(flat))
-        return graphdef, [x.get_raw_value() if isinstance(x, Variable) else x for _, x in flat]
+        return graphdef, [raw_value_of(x) for _, x in flat]
 
     def _walked(self, node: Any) -> tuple[GraphDef[Any], list[tuple[Any, Any]]]:
         walk, update = self._walk, self._update
         first = len(walk.cells)
         root = walk.visit(node, (), None, ())
         cells = zip(walk.paths[first:], walk.cells[first:], strict=True)
-        flat = [(path, cell if isinstance(cell, Variable) else cell.get()) for path, cell in cells]
+        flat = [(path, cell._leaf) for path, cell in cells]
         graphdef = intern_graphdef(root, len(flat), walk.has_references)
         if update is not None and update.inner is not None:
             known = {id(member): index for index, member in update.inner.items()}
@@ -175,7 +175,7 @@ class MergeContext:
     def _built(self, graphdef: GraphDef[Any], leaves: list[Any]) -> Any:
         update = self._update
         if update is not None and isinstance(graphdef, LinkedGraphDef) and not self._is_inner:
-            values = {n: _raw(leaf) for n, leaf in enumerate(leaves)}
+            values = {n: raw_value_of(leaf) for n, leaf in enumerate(leaves)}
             return Settler(graphdef.origins, values, update.outer or []).settle(graphdef.root)
         builder = Builder(iter(leaves), new_variable)
         builder.members = self._members
@@ -183,10 +183,6 @@ class MergeContext:
         if update is not None:
             update.inner = self._members
         return made
-
-
-def _raw(leaf: Any) -> Any:
-    return leaf.get_raw_value() if isinstance(leaf, Variable) else leaf
 
 
 @contextlib.contextmanager

@@ -50,14 +50,17 @@ class Slot:
         self.holder = holder
         self.keys = keys
 
-    def get(self) -> Any:
-        """Return the array."""
+    @property
+    def _value(self) -> Any:
+        """The array; a variable has its value under the same name."""
         value = self.holder
         for key in self.keys:
             value = child_of(value, key)
         return value
 
-    def set(self, array: Any) -> None:
+    _leaf = _value
+
+    def set_raw_value(self, array: Any) -> None:
         """Put another array in its place."""
         put_child(self.holder, self.keys, array)
 
@@ -109,7 +112,7 @@ class Walk:
 
     def leaves(self) -> list[Any]:
         """Return what a state holds of each cell: the variable itself, or the array."""
-        return [cell if isinstance(cell, Variable) else cell.get() for cell in self.cells]
+        return [cell._leaf for cell in self.cells]
 
     def _variable(self, variable: Variable[Any], path: Path) -> Any:
         known = self.index.get(id(variable))

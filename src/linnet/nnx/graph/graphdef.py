@@ -24,7 +24,7 @@ from linnet.nnx.graph.definitions import (
 )
 from linnet.nnx.graph.flatten import Walk
 from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, nested, raw
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import raw_value_of
 
 Node = TypeVar("Node")
 
@@ -162,7 +162,7 @@ def joined(states: tuple[Any, ...]) -> Any:
 
 def copied_variable(definition: VariableDef, value: Any) -> Any:
     """Make the variable of a definition, sharing none with the state that the value is from."""
-    return new_variable(definition, value.get_raw_value() if isinstance(value, Variable) else value)
+    return new_variable(definition, raw_value_of(value))
 
 
 def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:

@@ -87,15 +87,13 @@ class Layout:
 
     def values(self) -> list[Any]:
         """Return the values of the cells, as they are stored."""
-        if self.only_variables:
-            return [cell._value for cell in self.cells]
-        return [cell._value if isinstance(cell, Variable) else cell.get() for cell in self.cells]
+        return [cell._value for cell in self.cells]
 
     def leaves(self) -> list[Any]:
         """Return what a state holds of each cell: the variable itself, or the array."""
         if self.only_variables:
             return self.cells
-        return [cell if isinstance(cell, Variable) else cell.get() for cell in self.cells]
+        return [cell._leaf for cell in self.cells]
 
     def tree(self) -> Any:
         """Return the paths as nested dictionaries, with the number of the cell as leaves."""

@@ -19,7 +19,7 @@ from linnet.base import errors
 from linnet.display import notebook
 from linnet.display.outline import Outline, pair_key, repr_key, text_of
 from linnet.nnx.objects.nodes import sort_key
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, with_value
 from linnet.state.filters import Filter, PathIn, sorted_into
 
 K = TypeVar("K")
@@ -432,10 +432,6 @@ def replace_by_pure_dict(
     Raises:
         ValueError: the dictionaries have a path that the state has not.
     """
-
-    def with_value(leaf: Any, value: Any) -> Any:
-        return leaf.replace(value) if isinstance(leaf, Variable) else value
-
     replace = replace_fn or with_value
     current = dict(items_of(state))
     news: list[tuple[Path, Any]] = []

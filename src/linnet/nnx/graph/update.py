@@ -11,7 +11,7 @@ from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, raw
 from linnet.nnx.objects.attributes import nature
 from linnet.nnx.objects.nodes import child_of, children_of
 from linnet.nnx.objects.pytree import Pytree
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, raw_value_of
 from linnet.nnx.objects.versions import note_change
 from linnet.state.filters import Filter, predicates_of, to_predicate
 
@@ -111,25 +111,19 @@ def _static_place(node: Any, path: Path) -> Any:
 
 
 def _shape_problem(cell: Any, value: Any) -> str:
-    if isinstance(value, Mapping) and not isinstance(
-        cell._value if isinstance(cell, Variable) else None, Mapping
-    ):
+    old, new = cell._value, raw_value_of(value)
+    if isinstance(value, Mapping) and not isinstance(old, Mapping):
         return "a variable stands there, but the state has a dictionary"
-    old = cell._value if isinstance(cell, Variable) else cell.get()
-    new = value._value if isinstance(value, Variable) else value
     if hasattr(old, "shape") and hasattr(new, "shape") and old.shape != new.shape:
         return f"the model has shape {tuple(old.shape)}, the state {tuple(new.shape)}"
     return ""
 
 
 def _assign(cell: Any, leaf: Any) -> None:
-    if isinstance(cell, Variable):
-        if isinstance(leaf, Variable):
-            cell.update_from_state(leaf)
-        else:
-            cell.set_raw_value(leaf)
-    elif isinstance(cell, Slot):
-        cell.set(leaf)
+    if isinstance(cell, Variable) and isinstance(leaf, Variable):
+        cell.update_from_state(leaf)
+    elif isinstance(cell, Variable | Slot):
+        cell.set_raw_value(leaf)
     else:
         target = _static_place(cell.node, cell.path)
         if isinstance(target, Variable):

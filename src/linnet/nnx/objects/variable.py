@@ -186,6 +186,11 @@ class Variable(Node, Generic[A]):
         def raw_value(self, value: A) -> None:
             self.set_raw_value(value)
 
+    @property
+    def _leaf(self) -> Self:
+        """What a state holds of it; an array beside variables has it under the same name."""
+        return self
+
     def copy_from(self, other: "Variable[A]") -> None:
         """Take over value and metadata of another variable of the same type.
 
@@ -507,6 +512,16 @@ def _not_settable(variable: Variable[Any], name: str) -> str:
         f"{kind}.{name} cannot be assigned to.{near(name, ['value', *variable._metadata])} The "
         f"value is set with `variable[...] = x`, metadata with `variable.set_metadata({name}=x)`."
     )
+
+
+def raw_value_of(leaf: Any) -> Any:
+    """Return the stored value of a variable; anything else as it is."""
+    return leaf.get_raw_value() if isinstance(leaf, Variable) else leaf
+
+
+def with_value(leaf: Any, value: Any) -> Any:
+    """Return a variable like a given one with another value; of anything else, the value."""
+    return leaf.replace(value) if isinstance(leaf, Variable) else value
 
 
 def boxed(value: Any, metadata: dict[str, Any]) -> VariableMetadata[Any]:

@@ -11,7 +11,7 @@ from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.graph.states import nested
 from linnet.nnx.objects.kinds import Param
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import with_value
 from linnet.nnx.transforms.arguments import Within, put_objects
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
@@ -127,7 +127,7 @@ class Differentiated:
         self.store = ObjectStore()
 
     def gradients(self, taken: lift.Derivatives) -> tuple[Any, ...]:
-        """Return the gradients by argument; those of objects are states, or objects if ``whole``."""
+        """Return the gradients by argument: of objects states, or objects if ``whole``."""
         layout, structure = self.store.layout, self.store.structure
         grads = [iter(group) for group in taken.groups]
         values = [
@@ -135,16 +135,21 @@ class Differentiated:
             for place, value in zip(structure.places, layout.values(), strict=True)
         ]
         if self.whole:
-            objects, _ = rebuild(structure.graphdef, values)
+            made, _ = rebuild(structure.graphdef, values)
+            objects = [made] * len(grads)
         else:
-            by_root: list[Any] = [[] for _ in self.store.roots]
-            rows = zip(structure.places, layout.paths, layout.leaves(), values, strict=True)
-            for place, path, leaf, grad in rows:
-                if place < len(grads):
-                    made = leaf.replace(grad) if isinstance(leaf, Variable) else grad
-                    by_root[path[0]].append((path[1:], made))
-            objects = list(map(nested, by_root))
-        return tuple(put_objects(arrays, objects) for arrays in taken.arguments)
+            objects = [self._states(number, values) for number in range(len(grads))]
+        return tuple(map(put_objects, taken.arguments, objects))
+
+    def _states(self, number: int, values: list[Any]) -> list[Any]:
+        """Return the state of gradients of each object, for one of the arguments."""
+        layout = self.store.layout
+        found: list[Any] = [[] for _ in self.store.roots]
+        rows = zip(self.store.structure.places, layout.paths, layout.leaves(), values, strict=True)
+        for place, path, leaf, grad in rows:
+            if place == number:
+                found[path[0]].append((path[1:], with_value(leaf, grad)))
+        return list(map(nested, found))
 
 
 @transform

@@ -13,7 +13,6 @@ from linnet.lift.engine import Groups
 from linnet.nnx.graph.graphdef import GraphDef, walk
 from linnet.nnx.graph.layout import Layout
 from linnet.nnx.graph.reconcile import Settler
-from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms.arguments import put_objects
 
 
@@ -49,11 +48,7 @@ def publish(
     """
     if outcome.graphdef is None:
         for number, value in outcome.values(groups):
-            cell = layout.cells[number]
-            if isinstance(cell, Variable):
-                cell.set_raw_value(value)
-            else:
-                cell.set(value)
+            layout.cells[number].set_raw_value(value)
         return put_objects(result, roots) if outcome.returns_objects else result
     settled = Settler(outcome.origins, dict(outcome.values(groups)), walk(roots)[1].members)
     after = [settled.settle(child) for child in outcome.graphdef.root.children]

@@ -180,11 +180,10 @@ class ObjectInside:
         handed: list[list[int]] = [[] for _ in self.plan.groups]
         values: list[list[Any]] = [[] for _ in self.plan.groups]
         for number, (cell, place) in enumerate(zip(seen.cells, places, strict=True)):
-            value = cell._value if isinstance(cell, Variable) else cell.get()
-            if isinstance(cell, Variable):
-                old = entered.get(id(cell), _ABSENT)
-            else:
-                old = self.values[number] if same else _ABSENT
+            value = cell._value
+            old = entered.get(id(cell), _ABSENT)
+            if same and not isinstance(cell, Variable):
+                old = self.values[number]
             group = self.plan.groups[place]
             if value is old and not group.whole:
                 continue
@@ -215,8 +214,7 @@ class ObjectInside:
         for path, cell in zip(seen.paths, seen.cells, strict=True):
             place = known.get(before.get(id(cell), -1))
             if place is None:
-                leaf = cell if isinstance(cell, Variable) else cell.get()
-                place = self.plan.group_of((homes[path[0]], *path[1:]), leaf)
+                place = self.plan.group_of((homes[path[0]], *path[1:]), cell._leaf)
             places.append(place)
         return places
 
