@@ -29,6 +29,30 @@ LEVEL = {
     "training": 5,
     "as_flax": 6,
 }
+# The floors inside a façade, from the ground up.
+FLOORS = {
+    "linen": ["names", "modules", "transforms", "layers", "__init__"],
+    "nnx": [
+        *("names", "objects", "graph", "random", "capture", "transforms", "training", "layers"),
+        *("spmd", "summary", "__init__", "compat"),
+    ],
+}
+# What may be imported inside a function: optional packages, and what only some calls need.
+OPTIONAL = {"IPython", "optax", "orbax", "rich", "treescope"}
+ON_DEMAND = {
+    ("base/config.py", "difflib"),  # once something is wrong
+    ("base/errors/words.py", "difflib"),
+    ("linen/modules/functional.py", "linnet.linen.modules.misfit.explain"),
+    ("linen/modules/module.py", "linnet.linen.modules.summary"),  # tables, which few programs draw
+    ("tree/serialization.py", "msgpack"),  # checkpoints, likewise
+}
+LONGEST_FILE, LONGEST_FUNCTION = 600, 80
+# JAX's transformations, which only ``lift`` calls for a façade
+TRANSFORMATIONS = re.compile(
+    r"jax\.(lax\.)?(jit|pjit|vmap|pmap|shard_map|grad|value_and_grad|vjp|jvp|linearize|hessian|"
+    r"jacfwd|jacrev|custom_vjp|custom_jvp|checkpoint|remat|eval_shape|scan|map|cond|switch|"
+    r"while_loop|fori_loop|associative_scan)$"
+)
 # Pairs (importer, imported) on one level, or near enough, that the levels alone would allow.
 FORBIDDEN = {("ops", "tree"), ("linen", "nnx"), ("nnx", "linen")}
 HEAVY = {
@@ -107,6 +131,153 @@ def test_imports_point_down(path):
     assert not wrong, f"{name_of(path)} is in {importer} and imports {wrong}"
 
 
+def module_name(path: Path) -> str:
+    """Names a module as an import would."""
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_name(path): path for path in MODULES}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Names the modules of Linnet that a file imports anywhere, in functions too."""
+    found = set()
+    for name in imports(path, ast.walk(ast.parse(path.read_text()))):
+        while name and name not in NAMES:
+            name = name.rpartition(".")[0]
+        found.add(name)
+    return found - {"", module_name(path)}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Lists the sets of modules that can reach one another (Tarjan's components)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph[node]:
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            cut = stack.index(node)
+            component = stack[cut:]
+            del stack[cut:]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_no_circles():
+    """No file can reach itself by imports, those inside functions counted."""
+    assert circles({name: imported_modules(path) for name, path in NAMES.items()}) == []
+
+
+def floor_of(dotted: str) -> tuple[str, int] | None:
+    """Finds the façade that a module belongs to, and the floor that it stands on."""
+    _, layer, room, *_ = [*dotted.split("."), "__init__", "__init__"]
+    return (layer, FLOORS[layer].index(room)) if layer in FLOORS else None
+
+
+@each_module
+def test_floors_inside_a_facade(path):
+    """Inside `linen` and `nnx` a room imports itself and those below it."""
+    place = floor_of(module_name(path))
+    if place is None:
+        return
+    wrong = [
+        name
+        for name in imported_modules(path)
+        if (other := floor_of(name)) is not None and other[0] == place[0] and other[1] > place[1]
+    ]
+    assert not wrong, f"{name_of(path)} imports upwards: {wrong}"
+
+
+def test_every_room_has_a_floor():
+    """Each folder and file of a façade is named among its floors."""
+    for facade, floors in FLOORS.items():
+        rooms = {
+            p.stem for p in (SOURCE / facade).iterdir() if p.suffix == ".py" or any(p.glob("*.py"))
+        }
+        assert rooms - {"__pycache__"} == set(floors)
+
+
+def imports_in_functions(path: Path) -> set[str]:
+    """Names what a file imports inside its functions."""
+    tree = ast.parse(path.read_text())
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return {name for each in functions for name in imports(path, ast.walk(each))}
+
+
+@each_module
+def test_imports_stand_at_the_top(path):
+    """Only optional packages, and a named list of modules, are imported inside a function."""
+    place = str(path.relative_to(SOURCE))
+    wrong = {
+        name
+        for name in imports_in_functions(path)
+        if name.split(".")[0] not in OPTIONAL and (place, name) not in ON_DEMAND
+    }
+    assert not wrong, f"{name_of(path)} imports {wrong} inside a function"
+
+
+def test_list_of_imports_on_demand_is_true():
+    """What the list names is imported so."""
+    found = {
+        (str(path.relative_to(SOURCE)), name)
+        for path in MODULES
+        for name in imports_in_functions(path)
+    }
+    assert found >= ON_DEMAND
+
+
+@each_module
+def test_files_have_an_end(path):
+    """No file is longer than a reader can hold."""
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@each_module
+def test_functions_have_an_end(path):
+    """No function is longer than a page, its docstring not counted."""
+    long = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            docstring = first.end_lineno - first.lineno + 1 if told else 0
+            lines = node.end_lineno - node.lineno + 1 - docstring
+            if lines > LONGEST_FUNCTION:
+                long[node.name] = lines
+    assert not long
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for facade in FLOORS for path in (SOURCE / facade / "transforms").rglob("*.py")],
+    ids=name_of,
+)
+def test_transforms_go_through_lift(path):
+    """A transformation of a façade calls none of JAX's: it picks a ``run`` of ``lift``."""
+    tree = ast.parse(path.read_text())
+    spoken = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    imported = [name for name in imports(path, ast.walk(tree)) if name.startswith("jax")]
+    assert not [name for name in [*spoken, *imported] if TRANSFORMATIONS.match(name)]
+
+
 @each_module
 def test_source_never_imports_flax(path):
     """Flax is what the tests compare with; the library stands without it."""
@@ -174,21 +345,10 @@ def test_import_of_linen_is_light():
     assert shown.stdout.strip() == "[]"
 
 
-LAYERS = [
-    SOURCE / "linen" / f"{family}.py"
-    for family in (
-        "activation",
-        "attention",
-        "combinators",
-        "convolution",
-        "dense",
-        "normalization",
-        "pooling",
-        "stochastic",
-    )
-] + sorted(
+LAYERS = sorted(
     path
-    for path in (SOURCE / "nnx" / "layers").glob("*.py")
+    for facade in FLOORS
+    for path in (SOURCE / facade / "layers").glob("*.py")
     if path.stem not in {"dtypes", "layer"}  # what layers are made with
 )
 # the functions of JAX that a hook of NNX stands in the place of are named as its default
