@@ -9,8 +9,17 @@ import pytest
 import linnet.linen as nn
 from agreement import draw
 from layers import assert_same_layer, both
-from linnet.linen import dtypes, initializers, linear, pooling
-from linnet.linen.layers import activation, attention, combinators, normalization, stochastic
+from linnet.linen import (
+    activation,
+    attention,
+    combinators,
+    dtypes,
+    initializers,
+    linear,
+    normalization,
+    pooling,
+    stochastic,
+)
 
 
 def test_sequential_agrees():

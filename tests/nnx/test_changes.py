@@ -151,7 +151,7 @@ class Changes(RuleBasedStateMachine):
         structure, seen = walk(self.model)
         assert nnx.graphdef(self.model) is structure
         leaves = nnx.flatten(self.model)[1].leaves
-        found = [cell if isinstance(cell, nnx.Variable) else cell.get() for cell in seen.cells]
+        found = seen.leaves()
         assert all(one is other for one, other in zip(leaves, found, strict=True))
 
 

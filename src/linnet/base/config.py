@@ -250,3 +250,24 @@ nnx_graph_updates = bool_flag(
     default=True,
     help="whether transformations of NNX carry changes of structure out",
 )
+
+
+class FlagSetting:
+    """Sets a flag: for good, or for a ``with`` block. A subclass names the flag."""
+
+    _flag: str
+
+    def __init__(self, value: Any, /) -> None:
+        self._before = getattr(config, self._flag)
+        config.update(self._flag, value)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        config.update(self._flag, self._before)
+
+    @classmethod
+    def current_value(cls) -> Any:
+        """Return the present value."""
+        return getattr(config, cls._flag)

@@ -61,6 +61,7 @@ class TableFinder(MetaPathFinder, Loader):
 
     def __init__(self, package: str, table: Mapping[str, str]) -> None:
         self.table = {f"{package}.{name}": entry for name, entry in table.items()}
+        self._own: dict[str, ModuleSpec | None] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -74,19 +75,22 @@ class TableFinder(MetaPathFinder, Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module that an entry names, or one that gathers."""
         entry = self.table[spec.name]
-        self._asked = spec.name
         if ":" in entry:
             made = ModuleType(spec.name, "Names of other modules, gathered.")
             vars(made)["__getattr__"], vars(made)["__dir__"] = on_demand(vars(made), entry)
             return made
         module = importlib.import_module(entry)
-        self._own = module.__spec__
+        self._own[spec.name] = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run nothing. Give a module that lives elsewhere its own spec back."""
-        if module.__name__ != self._asked:
-            module.__spec__ = self._own
+        """Forget what was fetched; give a module that lives elsewhere its own spec back."""
+        name = getattr(module.__spec__, "name", "")
+        if ":" in self.table[name]:
+            for each in read(self.table[name]):
+                vars(module).pop(each, None)
+        else:
+            module.__spec__ = self._own.pop(name)
 
 
 def publish(package: str, table: Mapping[str, str]) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from linnet.base import names as _names
 from linnet.lift.axes import broadcast as broadcast
 from linnet.linen.layers import (
-    activation as activation,
     attention as attention,
     combinators as combinators,
     normalization as normalization,

@@ -1,7 +1,12 @@
 """The modules of ``flax.linen`` by their names there; see ``linnet.base.names``."""
 
 MODULES = {
-    "activation": "linnet.linen.layers.activation",
+    "activation": """
+        linnet.linen.layers.activation: PReLU
+        linnet.ops.activation: celu elu gelu glu hard_sigmoid hard_silu hard_swish hard_tanh
+            leaky_relu log_sigmoid log_softmax logsumexp normalize one_hot relu relu6 selu sigmoid
+            silu soft_sign softmax softplus standardize swish tanh
+    """,
     "attention": "linnet.linen.layers.attention",
     "combinators": "linnet.linen.layers.combinators",
     "dtypes": "linnet.ops.dtypes",

@@ -23,10 +23,15 @@ MODULES = {
     """,
     "nn": """
         linnet.nnx: initializers
-        linnet.nnx.layers: activations=activation dtypes lora stochastic
-        linnet.nnx.nn: attention linear normalization
+        linnet.nnx.layers: dtypes lora stochastic
+        linnet.nnx.nn: activations attention linear normalization
     """,
-    "nn.activations": "linnet.nnx.layers.activation",
+    "nn.activations": """
+        linnet.nnx.layers.activation: PReLU
+        linnet.ops.activation: celu elu gelu glu hard_sigmoid hard_silu hard_swish hard_tanh
+            identity leaky_relu log_sigmoid log_softmax logsumexp one_hot relu relu6 selu sigmoid
+            silu soft_sign softmax softplus standardize swish tanh
+    """,
     "nn.attention": """
         linnet.nnx: MultiHeadAttention combine_masks dot_product_attention make_attention_mask
             make_causal_mask

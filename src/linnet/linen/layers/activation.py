@@ -4,34 +4,7 @@ import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype
 from linnet.linen.modules.module import Module, compact
-from linnet.ops.activation import (
-    celu as celu,
-    elu as elu,
-    gelu as gelu,
-    glu as glu,
-    hard_sigmoid as hard_sigmoid,
-    hard_silu as hard_silu,
-    hard_swish as hard_swish,
-    hard_tanh as hard_tanh,
-    leaky_relu as leaky_relu,
-    log_sigmoid as log_sigmoid,
-    log_softmax as log_softmax,
-    logsumexp as logsumexp,
-    normalize as normalize,
-    one_hot as one_hot,
-    prelu,
-    relu as relu,
-    relu6 as relu6,
-    selu as selu,
-    sigmoid as sigmoid,
-    silu as silu,
-    soft_sign as soft_sign,
-    softmax as softmax,
-    softplus as softplus,
-    standardize as standardize,
-    swish as swish,
-    tanh as tanh,
-)
+from linnet.ops.activation import prelu
 from linnet.ops.initializers import constant
 
 

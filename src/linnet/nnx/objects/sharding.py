@@ -7,19 +7,17 @@ the one that ``jax.set_mesh`` made current. Names may be logical: the rules of i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from linnet.base.config import config
+from linnet.base.config import FlagSetting, config
 from linnet.state.logical import get_logical_axis_rules
-from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME, constrain, get_global_mesh
-
-A = TypeVar("A")
+from linnet.state.partitioning import constrain, get_global_mesh
 
 
-class use_eager_sharding:  # noqa: N801 - Flax's name
+class use_eager_sharding(FlagSetting):  # noqa: N801 - Flax's name
     """Set whether variables are laid out when they are made, as a statement or a ``with`` block.
 
     >>> with use_eager_sharding(False):
@@ -27,20 +25,7 @@ class use_eager_sharding:  # noqa: N801 - Flax's name
     False
     """
 
-    def __init__(self, value: bool, /) -> None:
-        self._before = config.flax_always_shard_variable
-        config.update("flax_always_shard_variable", value)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exc: object) -> None:
-        config.update("flax_always_shard_variable", self._before)
-
-    @staticmethod
-    def current_value() -> bool:
-        """Return the present setting."""
-        return using_eager_sharding()
+    _flag = "flax_always_shard_variable"
 
 
 def using_eager_sharding() -> bool:

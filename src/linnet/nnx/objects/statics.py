@@ -1,11 +1,9 @@
-"""Static attributes as a key: what a compiled program depends on besides the values.
-
-Two objects whose static attributes have equal keys may share a program, so a key tells apart
-whatever a program could tell apart: ``1`` from ``True``, ``0.0`` from ``-0.0``.
-"""
+"""Static attributes as a key: what a compiled program depends on besides the values."""
 
 from copy import deepcopy
 from typing import Any
+
+from linnet.base.static_keys import static_key
 
 
 class Statics:
@@ -32,43 +30,3 @@ class Statics:
 
     def __repr__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.values.items())
-
-
-_BY_VALUE = frozenset((int, bool, str, bytes, type(None), type))
-
-
-class _Identical:
-    """Compares a value that does not hash by its identity."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identical) and other.value is self.value
-
-
-def static_key(value: Any) -> Any:
-    """Return a hashable key for a static value: equal for values a program may be shared between.
-
-    >>> static_key(1) == static_key(True), static_key([1, 2]) == static_key([1, 2])
-    (False, True)
-    """
-    cls = type(value)
-    if cls in _BY_VALUE:
-        return cls, value
-    if cls is float:
-        return cls, value.hex()  # tells 0.0 from -0.0, and nan equals itself
-    if cls is list or cls is tuple:
-        return cls, tuple([static_key(item) for item in value])
-    if cls is dict:
-        return cls, frozenset((static_key(k), static_key(v)) for k, v in value.items())
-    try:
-        hash(value)
-    except TypeError:
-        return cls, _Identical(value)
-    return cls, value

@@ -4,39 +4,16 @@ By default they do. Programs that are written for the other mode of Flax, in whi
 and gradients have the form of the arguments, say ``graph_updates=False``, for a call or for all.
 """
 
-from typing import Any
-
-from linnet.base.config import config
+from linnet.base.config import FlagSetting, config
 
 
-class _Setting:
-    """Sets a flag: for good, or for a ``with`` block."""
-
-    _flag: str
-
-    def __init__(self, value: Any, /) -> None:
-        self._before = getattr(config, self._flag)
-        config.update(self._flag, value)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exc: object) -> None:
-        config.update(self._flag, self._before)
-
-    @classmethod
-    def current_value(cls) -> bool:
-        """Return the present value."""
-        return getattr(config, cls._flag)
-
-
-class set_graph_mode(_Setting):  # noqa: N801 - Flax's name
+class set_graph_mode(FlagSetting):  # noqa: N801 - Flax's name
     """Set whether models are graphs, as a statement or in a ``with`` block."""
 
     _flag = "nnx_graph_mode"
 
 
-class set_graph_updates(_Setting):  # noqa: N801 - Flax's name
+class set_graph_updates(FlagSetting):  # noqa: N801 - Flax's name
     """Set whether changes of structure come out of transformations."""
 
     _flag = "nnx_graph_updates"
