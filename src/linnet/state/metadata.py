@@ -9,6 +9,7 @@ A box is a pytree whose leaves are its value's. The functions here take a tree i
 plain leaves stand side by side, and treat every box as one leaf.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
@@ -141,3 +142,11 @@ def remove_axis(tree: Any, index: int, params: Mapping[Any, Any]) -> Any:
         params: what the transform says about the axis.
     """
     return map_axis_meta(lambda box: box.remove_axis(index, params), tree)
+
+
+def same_boxed(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same objects, in boxes that say the same of them."""
+    if one is other:
+        return True
+    (leaves, treedef), (others, other_def) = jax.tree.flatten(one), jax.tree.flatten(other)
+    return treedef == other_def and all(map(operator.is_, leaves, others))

@@ -5,7 +5,7 @@ separator. ``flatten_dict`` and ``unflatten_dict`` are inverse as long as empty 
 an empty dict has no value to stand for it, so ``empty_node`` does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import jax
@@ -191,6 +191,16 @@ def path_aware_map(f: Callable[[Path, Any], Any], nested_dict: Mapping[Any, Any]
     return unflatten_dict(
         {path: x if isinstance(x, _EmptyNode) else f(path, x) for path, x in flat.items()}
     )
+
+
+def outermost(paths: Iterable[Path]) -> list[Path]:
+    """Leave out the paths that lie below another one, and repeated ones.
+
+    >>> outermost([("a", "b"), ("c",), ("a",), ("c",)])
+    [('c',), ('a',)]
+    """
+    each = dict.fromkeys(paths)
+    return [p for p in each if not any(p != q and p[: len(q)] == q for q in each)]
 
 
 def _joined(path: Path, sep: str | None) -> Any:

@@ -23,12 +23,15 @@ from linnet.base.errors.data import (
     unread_state as unread_state,
 )
 from linnet.base.errors.lifting import (
+    MISSING_INSIDE as MISSING_INSIDE,
     ArgumentNumberError as ArgumentNumberError,
     AxesError as AxesError,
     AxisSizeError as AxisSizeError,
     CarryStructureError as CarryStructureError,
+    IgnoredKeywordsWarning as IgnoredKeywordsWarning,
     LiftedArgumentError as LiftedArgumentError,
     LoopDependenceError as LoopDependenceError,
+    NoSuchMethodError as NoSuchMethodError,
     ReduceAxesError as ReduceAxesError,
     ScanArgumentError as ScanArgumentError,
     ScanResultError as ScanResultError,

@@ -1,10 +1,17 @@
 """Errors of functions and classes that are transformed: what they are, and how they are called."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from linnet.base.errors.modules import CallCompactUnboundModuleError
-from linnet.base.errors.words import LinnetError, listing, short
+from linnet.base.errors.variables import (
+    InvalidRngError,
+    ModifyScopeVariableError,
+    ScopeCollectionNotFound,
+    ScopeParamNotFoundError,
+    ScopeVariableNotFoundError,
+)
+from linnet.base.errors.words import LinnetError, listing, near, short
 
 
 class TransformTargetError(LinnetError, TypeError):
@@ -66,6 +73,29 @@ class UnboundTransformedError(CallCompactUnboundModuleError):
             f"nn.{transform} could carry. Write `variables = module.init(key, ...{call})` and "
             f"`module.apply(variables, ...{call})`, or create the module inside a method of "
             "another one.",
+        )
+
+
+class NoSuchMethodError(LinnetError, AttributeError):
+    """A method was to be transformed that the class does not have."""
+
+    def __init__(self, transform: str, method: str, cls: type) -> None:
+        known = [key for key in dir(cls) if not key.startswith("_")]
+        super().__init__(
+            f"nn.{transform} was to transform method {method!r} of {cls.__name__}, which has none."
+            f"{near(method, known)} Name its methods: "
+            f"`nn.{transform}({cls.__name__}, ..., methods=['encode'])`."
+        )
+
+
+class IgnoredKeywordsWarning(RuntimeWarning):
+    """Keyword arguments were passed to a transformation that has no axes for them."""
+
+    def __init__(self, transform: str, kwargs: Iterable[str]) -> None:
+        super().__init__(
+            f"{transform} has no axes for keyword arguments, so {', '.join(kwargs)} is not passed "
+            "on. Pass it by position, with an axis in in_axes (None, or nn.broadcast in a scan, "
+            "for what is not mapped), or make it a field of the module."
         )
 
 
@@ -218,3 +248,13 @@ def left_outside(transform: str, collections: Any, streams: Any, advice: str) ->
         f"{collections!r} and the random streams {streams!r}. For others, say how they cross: "
         f"{advice}."
     )
+
+
+MISSING_INSIDE = (
+    InvalidRngError,
+    ModifyScopeVariableError,
+    ScopeCollectionNotFound,
+    ScopeParamNotFoundError,
+    ScopeVariableNotFoundError,
+)
+"""What is raised where something was not carried into a transformation."""

@@ -7,6 +7,8 @@ interceptors that are registered (see ``methods.py``).
 
 import enum
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -79,6 +81,17 @@ class Context(threading.local):
 
     def __reduce__(self) -> str:
         return "context"  # a class pickled by value takes its methods along, which refer to this
+
+    @contextmanager
+    def running(self, module: Any, method: str) -> Generator[None, None, None]:
+        """Have a method of a module be the one that is running, for a ``with`` block."""
+        self.module_stack.append(module)
+        self.method_stack.append(method)
+        try:
+            yield
+        finally:
+            self.module_stack.pop()
+            self.method_stack.pop()
 
     def methods_of(self, module: Any) -> list[str]:
         """Return the names of the running methods of a module, innermost last."""

@@ -20,17 +20,17 @@ Three invariants:
   outside, traces the call with abstract inputs, and finds the variables made with real values.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
 
 from linnet.base import errors, jaxcompat
 from linnet.base.config import config
-from linnet.base.typing import PRNGKey
+from linnet.base.typing import Path, PRNGKey
 from linnet.linen.modules.shapes import shapes_made
 from linnet.linen.modules.variable import Variable, is_array, unboxed
 from linnet.ops.keys import DeferredKey, takes_deferred_key
@@ -40,6 +40,9 @@ from linnet.state.streams import key_at
 from linnet.tree.frozen_dict import freeze
 
 T = TypeVar("T")
+
+Counts: TypeAlias = tuple[tuple[tuple[str, ...], tuple[tuple[str, int], ...]], ...]
+"""How many keys were drawn: path → stream → number, as pairs."""
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -124,6 +127,20 @@ def thaw(tree: Any) -> Any:
     return tree
 
 
+def variables_below(tree: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """List the variables of nested dictionaries by path; an empty dictionary is a value.
+
+    Args:
+        tree: the dictionaries.
+        path: what every path begins with.
+    """
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from variables_below(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
 class Scope:
     """The variables and random keys of a store as seen from one path."""
 
@@ -181,13 +198,17 @@ class Scope:
             scope = scope._children.get(name) or scope.push(name)
         return scope
 
-    def counts_below(self) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
-        """List how many keys were drawn at this path and further down, by path from here."""
+    def counts_below(self) -> Counts:
+        """Return how many keys were drawn at this path and further down, by path from here."""
         found: list[tuple[tuple[str, ...], Scope]] = [((), self)]
         for path, scope in found:  # which grows while it is read
-            if scope.counts:
-                yield path, scope.counts
             found += [((*path, name), child) for name, child in scope._children.items()]
+        return tuple((path, tuple(at.counts.items())) for path, at in found if at.counts)
+
+    def count_on_from(self, counts: Counts) -> None:
+        """Take over how many keys were drawn, as :meth:`counts_below` returned it."""
+        for path, drawn in counts:
+            self.at(path).counts.update(drawn)
 
     @property
     def root(self) -> "Scope":
@@ -285,6 +306,13 @@ class Scope:
             found = siblings[key] = {}
         self._read[col] = found
         return found
+
+    def put_at(self, col: str, path: Sequence[str], value: Any) -> None:
+        """Write a variable further down, given its path from here."""
+        name, *rest = path
+        for key in reversed(rest):
+            value = {key: value}
+        self.put_variable(col, name, value)
 
     def is_mutable_collection(self, col: str) -> bool:
         """Tell whether a collection may be written in this call."""

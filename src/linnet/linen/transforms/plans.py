@@ -1,6 +1,5 @@
 """How the arguments of Linen's transformations become a plan."""
 
-import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -71,27 +70,6 @@ def with_module(axes: Any, args: tuple[Any, ...]) -> Any:
     return (None, *axes) if isinstance(axes, tuple | list) else (None, *([axes] * (len(args) - 1)))
 
 
-def ignore_keywords(transform: str, kwargs: Mapping[str, Any]) -> None:
-    """Warn of keyword arguments, which a transformation that maps its arguments has no axis for."""
-    if kwargs:
-        warnings.warn(
-            f"nn.{transform} has no axes for keyword arguments, so {', '.join(kwargs)} is not "
-            "passed on. Pass it by position, with an axis in in_axes (None, or nn.broadcast in a "
-            "scan, for what is not mapped), or make it a field of the module.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-
-
-_MISSES = (
-    errors.InvalidRngError,
-    errors.ModifyScopeVariableError,
-    errors.ScopeCollectionNotFound,
-    errors.ScopeParamNotFoundError,
-    errors.ScopeVariableNotFoundError,
-)
-
-
 @contextmanager
 def explained(plan: Plan, advice: str) -> Generator[None, None, None]:
     """Note on the error of what is missing inside what the transformation carries.
@@ -102,7 +80,7 @@ def explained(plan: Plan, advice: str) -> Generator[None, None, None]:
     """
     try:
         yield
-    except _MISSES as error:
+    except errors.MISSING_INSIDE as error:
         variables, streams = picked(plan, VARIABLES), picked(plan, STREAMS)
         if not (variables.complement and streams.complement):
             error.add_note(

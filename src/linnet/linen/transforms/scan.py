@@ -9,12 +9,7 @@ from linnet.lift import scan as lift, vmap
 from linnet.lift.axes import InOutScanAxis, broadcast
 from linnet.lift.engine import Changes, Group, Groups, Plan, PureFunction
 from linnet.linen.modules.describe import describe
-from linnet.linen.transforms.plans import (
-    ignore_keywords,
-    split_keys,
-    stream_groups,
-    variable_groups,
-)
+from linnet.linen.transforms.plans import split_keys, stream_groups, variable_groups
 from linnet.linen.transforms.store import variables_in
 from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
@@ -47,7 +42,6 @@ class Scan:
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
-        ignore_keywords(self.name, call.kwargs)
         if not call.args:
             raise errors.ScanArgumentError("nn.scan")
         groups = [

@@ -14,8 +14,8 @@ way out.
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any
 
 import jax
 
@@ -25,10 +25,10 @@ from linnet.base.static_keys import static_key
 from linnet.base.typing import Path
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.linen.modules.context import context
-from linnet.linen.modules.scope import Scope, Store
+from linnet.linen.modules.scope import Counts, Scope, Store, variables_below
 from linnet.linen.modules.structure import ModuleStructure
 from linnet.linen.modules.variable import Variable
-from linnet.linen.transforms.blueprint import Blueprint, build, describe_module, is_blueprint
+from linnet.linen.transforms.blueprint import build, describe_module, is_blueprint
 from linnet.state.collection_filters import (
     NO_COLLECTIONS,
     CollectionFilter,
@@ -36,10 +36,8 @@ from linnet.state.collection_filters import (
     collections_of,
 )
 from linnet.state.logical import get_logical_axis_rules
-from linnet.state.metadata import add_axis, remove_axis
-from linnet.tree.paths import unflatten_mapping
-
-Counts: TypeAlias = tuple[tuple[tuple[str, ...], tuple[tuple[str, int], ...]], ...]
+from linnet.state.metadata import add_axis, remove_axis, same_boxed
+from linnet.tree.paths import outermost, unflatten_mapping
 
 # what stands for the variable when a group is asked whether it takes a collection, or a stream
 VARIABLES, STREAMS = "variables", "streams"
@@ -152,7 +150,8 @@ class ScopeStore:
             leaves[place] = describe_module(
                 module, memo, self.cls if module is self.module else None
             )
-        self.roots = [self.outer.root.at(path) for path in _outermost(memo.values())]
+        paths = [each.path for each in memo.values() if each.path is not None]
+        self.roots = [self.outer.root.at(path) for path in outermost(paths)]
         return jax.tree.unflatten(treedef, leaves)
 
     def _take_root(self, scope: Scope, plan: Plan, crossing: Groups) -> Root:
@@ -161,7 +160,7 @@ class ScopeStore:
         for col in {**dict.fromkeys(store.given), **dict.fromkeys(store.tree)}:
             number = _taker(plan, col, VARIABLES)
             if number is not None and plan.groups[number].enters:
-                crossing[number].update(_flat(scope.collection(col), (col, *scope.path)))
+                crossing[number].update(variables_below(scope.collection(col), (col, *scope.path)))
         slots: list[tuple[str, tuple[int, int]]] = []
         draws = self.relative and scope.path == self.module.scope.path[: len(scope.path)]
         for name in scope.keys:
@@ -173,7 +172,7 @@ class ScopeStore:
             keys[place:] = keys[place:] or [key]
             slots.append((name, (number, place)))
         drawn_at = () if self.relative else scope.drawn_at
-        return Root(scope.path, drawn_at, _counts(scope), tuple(slots))
+        return Root(scope.path, drawn_at, scope.counts_below(), tuple(slots))
 
     # --- the way out -------------------------------------------------------------------------
 
@@ -181,14 +180,13 @@ class ScopeStore:
         """Write variables and counts back to the scopes, and progress to the modules."""
         all_counts, all_progress = changes.description  # type: ignore[misc]
         for scope, counts in zip(self.roots, all_counts, strict=True):
-            for path, drawn in counts:
-                scope.at(path).counts.update(drawn)
+            scope.count_on_from(counts)
         changed = [item for group in changes.groups for item in sorted(group.items(), key=_path)]
         for root in self.roots:
             depth = len(root.path)
             for (col, *path), value in changed:
                 if tuple(path[:depth]) == root.path and col in self.outer.mutable:
-                    _write(root, col, path[depth:], value)
+                    root.put_at(col, path[depth:], value)
         for module, progress in zip(self.modules, all_progress, strict=True):
             if progress[0] and module.scope is not None and not self.declares_only:
                 module._state.resume(progress)
@@ -226,8 +224,7 @@ class ScopeStructure:
             scope = store.root.at(root.path)
             scope.drawn_at = root.drawn_at
             scope.keys = {name: entered[number][place] for name, (number, place) in root.keys}
-            for path, counts in root.counts:
-                scope.at(path).counts = dict(counts)
+            scope.count_on_from(root.counts)
         memo: dict[int, Any] = {}
         leaves, treedef = jax.tree.flatten(arguments, is_leaf=is_blueprint)
         leaves = [build(x, store, memo) if is_blueprint(x) else x for x in leaves]
@@ -256,15 +253,15 @@ class ScopeInside:
         for leaf in jax.tree.leaves(result):
             if isinstance(leaf, ModuleStructure | Variable):
                 raise errors.TransformedMethodReturnValueError(leaf)
-        counts = tuple(_counts(self.store.root.at(root.path)) for root in self.roots)
+        counts = tuple(self.store.root.at(root.path).counts_below() for root in self.roots)
         progress = tuple(module._state.progress() for module in self.modules)
         whole = zip(self.plan.groups, self.entered, strict=True)
         changed: list[dict[Path, Any]] = [dict(old) if g.whole else {} for g, old in whole]
-        for path, value in _flat(self.store.tree, ()):
+        for path, value in variables_below(self.store.tree, ()):
             number = _taker(self.plan, path[0], VARIABLES)
             if number is None or not self.plan.groups[number].leaves:
                 continue
-            if not _unchanged(self.entered[number].get(path, _ABSENT), value):
+            if not same_boxed(self.entered[number].get(path, _ABSENT), value):
                 changed[number][path] = value
         self.store.close()
         groups = tuple(_through(add_axis, self.plan, changed))
@@ -288,13 +285,6 @@ def _path(item: tuple[Path, Any]) -> Path:
     return item[0]
 
 
-def _write(scope: Scope, col: str, path: list[str], value: Any) -> None:
-    name, *rest = path
-    for key in reversed(rest):
-        value = {key: value}
-    scope.put_variable(col, name, value)
-
-
 def _settings() -> Any:
     """Return the settings, of a thread or the process, that a model reads while it is traced."""
     flags = config.flax_fix_rng_separator, config.flax_preserve_adopted_names
@@ -304,32 +294,3 @@ def _settings() -> Any:
 def _taker(plan: Plan, name: str, what: str) -> int | None:
     """Return the number of the group that takes a collection or a stream; None stays outside."""
     return next((n for n, g in enumerate(plan.groups) if g.picks((name,), what)), None)
-
-
-def _outermost(blueprints: Iterable[Blueprint]) -> Iterator[tuple[str, ...]]:
-    """Iterate over the paths of bound modules, without those that lie below another one."""
-    paths = dict.fromkeys(each.path for each in blueprints if each.path is not None)
-    for path in paths:
-        if not any(path != other and path[: len(other)] == other for other in paths):
-            yield path
-
-
-def _flat(tree: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
-    """List the variables of nested dictionaries; an empty dictionary is a value."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, (*path, key))
-        else:
-            yield (*path, key), value
-
-
-def _counts(scope: Scope) -> Counts:
-    return tuple((path, tuple(counts.items())) for path, counts in scope.counts_below())
-
-
-def _unchanged(before: Any, value: Any) -> bool:
-    """Tell whether a variable is what came in: the same objects in the same boxes."""
-    if before is value:
-        return True
-    (olds, one), (news, other) = jax.tree.flatten(before), jax.tree.flatten(value)
-    return one == other and all(old is new for old, new in zip(olds, news, strict=True))

@@ -13,8 +13,9 @@ asked for:
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from linnet.base import errors
 from linnet.lift import engine
@@ -46,13 +47,8 @@ class Function:
         """Call it; the first argument is the module."""
         if self.method is None:
             return self.function(*args, **kwargs)
-        context.module_stack.append(args[0])
-        context.method_stack.append(self.method)
-        try:
+        with context.running(args[0], self.method):
             return self.function(*args, **kwargs)
-        finally:
-            context.module_stack.pop()
-            context.method_stack.pop()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +86,11 @@ class Call:
             run: the transformation.
             advice: how to have more carried, for an error inside.
             static: which arguments are static, the module being the first; modules are in any case.
-            keywords: whether keyword arguments are passed on.
+            keywords: whether keyword arguments are passed on; there is a warning if not.
             **options: for the store.
         """
+        if self.kwargs and not keywords:
+            warnings.warn(errors.IgnoredKeywordsWarning(plan.transform, self.kwargs), stacklevel=4)
         args, kwargs = (self.module, *self.args), self.kwargs if keywords else {}
         chosen = present(static, len(args))
         chosen -= {n for n in chosen if isinstance(n, int) and isinstance(args[n], ModuleStructure)}
@@ -165,11 +163,8 @@ def call_function(
         LiftedArgumentError: the first argument is no bound module.
     """
     if not isinstance(module, ModuleStructure) or module.scope is None:
-        given = (
-            f"a {type(module).__name__} that is not bound"
-            if isinstance(module, ModuleStructure)
-            else describe(module)
-        )
+        unbound = f"a {type(module).__name__} that is not bound"
+        given = unbound if isinstance(module, ModuleStructure) else describe(module)
         name = getattr(target, "__name__", type(target).__name__)
         raise errors.LiftedArgumentError(transformation.name, name, given)
     running = context.methods_of(module)
@@ -190,22 +185,13 @@ def _class(cls: Any, transformation: Transformation, methods: Any, prefix: str) 
 
 
 def _methods(cls: type, transformation: Any, methods: Any) -> dict[str, Transformation]:
-    if methods is None:
-        chosen: dict[str, Any] = {"__call__": {}}
-    elif isinstance(methods, str):
-        chosen = {methods: {}}
-    elif isinstance(methods, Mapping):
-        chosen = dict(cast("Mapping[str, Any]", methods))
-    else:
-        chosen = {name: {} for name in cast("Sequence[str]", methods)}
+    if not isinstance(methods, Mapping):
+        named = "__call__" if methods is None else methods
+        methods = {name: {} for name in ([named] if isinstance(named, str) else named)}
+    chosen: Mapping[str, Any] = methods
     for name in chosen:
         if not callable(getattr(cls, name, None)):
-            known = [key for key in dir(cls) if not key.startswith("_")]
-            raise AttributeError(
-                f"nn.{transformation.name} was to transform method {name!r} of {cls.__name__}, "
-                f"which has none.{errors.near(name, known)} Name its methods: "
-                f"`nn.{transformation.name}({cls.__name__}, ..., methods=['encode'])`."
-            )
+            raise errors.NoSuchMethodError(transformation.name, name, cls)
     return {
         name: dataclasses.replace(transformation, **given) if given else transformation
         for name, given in chosen.items()

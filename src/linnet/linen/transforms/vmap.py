@@ -7,13 +7,7 @@ from typing import Any, TypeVar
 from linnet.lift import vmap as lift
 from linnet.lift.axes import InOutAxis
 from linnet.lift.engine import Groups, Plan
-from linnet.linen.transforms.plans import (
-    ignore_keywords,
-    split_keys,
-    stream_groups,
-    variable_groups,
-    with_module,
-)
+from linnet.linen.transforms.plans import split_keys, stream_groups, variable_groups, with_module
 from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
 from linnet.tree.frozen_dict import FrozenDict
@@ -40,7 +34,6 @@ class Vmap:
 
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
-        ignore_keywords(self.name, call.kwargs)
         groups = [
             *stream_groups(self.split_rngs, None),
             *variable_groups(self.variable_axes, self.metadata_params),
