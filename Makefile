@@ -2,12 +2,18 @@
 #
 # A stamp file per dependency group stands in .venv; a group is installed when its stamp is
 # missing or older than pyproject.toml.
+#
+# PYTHON=python3.13 chooses the interpreter: an environment of another version is made anew.
+# Without it, the environment that is there is used. VENV=.venv-3.13 keeps several side by side.
 
-PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-STAMP := $(VENV)/.installed
+# The version is part of a stamp's name, so that stamps of another version do not count.
+SHOW_VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+VERSION := $(shell $(PYTHON) -c '$(SHOW_VERSION)')
+STAMP := $(VENV)/.installed-$(VERSION)
 
 .PHONY: demo language-model test check bench docs clean
 
@@ -23,7 +29,7 @@ test: $(STAMP)-test
 check: $(STAMP)-check $(STAMP)-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(STAMP)-bench
@@ -47,7 +53,7 @@ clean:
 $(STAMP)-pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Linnet needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ..."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test "$$($(BIN)/python -c '$(SHOW_VERSION)' 2>&1)" = $(VERSION) || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) --upgrade 'pip>=25.1'
 	touch $@
 

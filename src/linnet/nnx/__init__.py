@@ -86,6 +86,7 @@ from linnet.nnx.layers.group_normalization import GroupNorm, InstanceNorm
 from linnet.nnx.layers.lora import LoRA, LoRALinear, LoRAParam
 from linnet.nnx.layers.normalization import BatchNorm, LayerNorm, RMSNorm
 from linnet.nnx.layers.pooling import avg_pool, max_pool, min_pool, pool
+from linnet.nnx.layers.rotary import RoPE, dot_product_attention_with_rope
 from linnet.nnx.layers.stochastic import Dropout
 from linnet.nnx.maps import find_duplicates, map, recursive_map  # noqa: A004 - Flax's name
 from linnet.nnx.module import Module, iter_children, iter_module_children, iter_modules
@@ -252,6 +253,7 @@ __all__ = [
     "RngState",
     "RngStream",
     "Rngs",
+    "RoPE",
     "Sequential",
     "SplitContext",
     "State",
@@ -279,6 +281,7 @@ __all__ = [
     "dataclass",
     "display",
     "dot_product_attention",
+    "dot_product_attention_with_rope",
     "elu",
     "eval_shape",
     "filter_state",

@@ -26,6 +26,7 @@ from linnet.ops import (
     normalization,
     op,
     pooling,
+    rotary,
     statistics,
     transposed_convolution,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "normalization",
     "op",
     "pooling",
+    "rotary",
     "statistics",
     "transposed_convolution",
 ]

@@ -2,8 +2,10 @@
 
 from linnet.nnx import (
     MultiHeadAttention,
+    RoPE,
     combine_masks,
     dot_product_attention,
+    dot_product_attention_with_rope,
     make_attention_mask,
     make_causal_mask,
 )
@@ -11,9 +13,11 @@ from linnet.nnx.layers.dot_product import dot_product_attention_weights
 
 __all__ = [
     "MultiHeadAttention",
+    "RoPE",
     "combine_masks",
     "dot_product_attention",
     "dot_product_attention_weights",
+    "dot_product_attention_with_rope",
     "make_attention_mask",
     "make_causal_mask",
 ]
