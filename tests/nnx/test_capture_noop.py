@@ -45,8 +45,12 @@ def test_nothing_outside_of_a_capture(flag, settings):
     """The argument comes before the flag, and captures are not affected, as in Flax."""
 
     def program(nnx):
-        with configuration(nnx).temp_flip_flag("nnx_sow_capture_noop", flag):
+        flags = configuration(nnx)
+        flags.update("nnx_sow_capture_noop", flag)
+        try:
             return sown(nnx, **settings)
+        finally:
+            flags.update("nnx_sow_capture_noop", False)
 
     assert_same(program)
 

@@ -34,6 +34,10 @@ class Chain:
         self.calls.append(("every", args, kwargs))
         return args[0]
 
+    def several(self, *xs, k=4):
+        self.calls.append(("several", k))
+        return xs[0]
+
     def dictionary(self, x):
         return {"x": x, "k": 9}
 
@@ -62,6 +66,7 @@ ARGUMENTS = {
     "function that does not tell": ([max, "option"], (1, 2), {"k": 3}),
     "compiled function": ([jax.jit(jnp.sin), "option"], (1.0,), {"k": 3}),
     "partial": ([functools.partial(lambda x, k: x + k, k=1), "option"], (1,), {"k": 3}),
+    "by name after several": (["several", "option"], (1, 2), {"k": 3}),
     "several": (["every", "every"], (1, 2), {"k": 3}),
     "no layers": ([], (1,), {"k": 3}),
     "no layers and no argument": ([], (), {"x": 3}),

@@ -5,7 +5,7 @@ in ``linnet.as_flax.modules``, or for NNX, whose modules programs also reach as 
 ``linnet.nnx.namespaces``.
 """
 
-VERSION = "0.12.8"
+VERSION = "0.12.12"
 
 MODULES = {
     "flax": "linnet.as_flax.modules.flax",

@@ -1,6 +1,7 @@
 """Lists and dictionaries that are objects of the graph, and the chain of layers."""
 
 import inspect
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence
 from typing import Any, Generic, TypeVar, overload
@@ -208,12 +209,13 @@ class Sequential(Module):
                 )
             if number > 0:
                 args, named = _as_arguments(output)
-            shared = _accepted(fn, args, kwargs) if kwargs else {}
-            unused.difference_update(shared)
+            known = _known(fn, kwargs) if kwargs else {}
+            unused.difference_update(known)
+            shared = {name: kwargs[name] for name, place in known.items() if place >= len(args)}
             if twice := sorted(shared.keys() & named.keys()):
                 raise TypeError(
                     f"Sequential was called with {', '.join(twice)}, which layer {number} takes, "
-                    f"but layer {number - 1} returned a dictionary that has the same. Leave one out."
+                    f"but layer {number - 1} returned a dictionary that has it, too. Leave one out."
                 )
             output = fn(*args, **named, **shared)
         if unused - {"rngs"}:
@@ -229,16 +231,22 @@ def _as_arguments(output: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (output,), {}
 
 
-def _accepted(fn: Any, args: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """Return those of some keyword arguments that a function takes beside positional ones."""
+def _known(fn: Any, names: Iterable[str]) -> dict[str, int]:
+    """Return which of some names are arguments of a function, and after how many others.
+
+    What is passed by name alone comes after all.
+    """
     try:
         parameters = inspect.signature(fn).parameters
     except (TypeError, ValueError):  # of a function in C that does not tell
         return {}
-    filled = set(list(parameters)[: len(args)])
+    places = {
+        name: sys.maxsize if parameter.kind is inspect.Parameter.KEYWORD_ONLY else place
+        for place, (name, parameter) in enumerate(parameters.items())
+    }
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return {name: value for name, value in given.items() if name not in filled}
-    return {name: given[name] for name in given if name in parameters and name not in filled}
+        return {name: places.get(name, sys.maxsize) for name in names}
+    return {name: places[name] for name in names if name in places}
 
 
 def _unused(names: set[str]) -> str:

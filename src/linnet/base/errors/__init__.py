@@ -89,6 +89,7 @@ from linnet.base.errors.variables import (
     ScopeParamShapeError,
     ScopeVariableNotFoundError,
     differentiated_state,
+    made_of_zeros,
 )
 from linnet.base.errors.words import (
     LinnetError,
@@ -173,6 +174,7 @@ __all__ = [
     "differentiated_state",
     "left_outside",
     "listing",
+    "made_of_zeros",
     "misfit_text",
     "misspelt",
     "near",
