@@ -15,7 +15,9 @@ SHOW_VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 VERSION := $(shell $(PYTHON) -c '$(SHOW_VERSION)')
 STAMP := $(VENV)/.installed-$(VERSION)
 
-.PHONY: demo language-model test check bench docs clean
+BOUNDS := $(if $(LOWEST),--constraint $(VENV)/bounds.txt)
+
+.PHONY: demo language-model test core lowest check versions bench alias-programs docs clean
 
 demo: $(STAMP)-examples
 	$(BIN)/python examples/digits.py $(ARGS)
@@ -25,6 +27,21 @@ language-model: $(STAMP)-examples
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src benchmarks $(ARGS)
+
+# Every layer of the library and both façades against Flax, in a few minutes; without what is drawn
+# at random, examples, documentation, and programs run in processes of their own.
+CORE := tests/base tests/tree tests/state tests/ops tests/lift tests/training tests/linen tests/nnx
+
+core: $(STAMP)-test
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(CORE) \
+	  --ignore-glob='*/test_random_*' $(ARGS)
+
+# The core on the lower bounds of pyproject.toml and nothing newer; they belong to Python 3.11.
+lowest:
+	$(MAKE) VENV=.venv-lowest LOWEST=yes versions core
+
+versions: $(STAMP)-test
+	@$(BIN)/python tests/versions.py
 
 check: $(STAMP)-check $(STAMP)-test
 	$(BIN)/ruff format --check .
@@ -62,5 +79,6 @@ $(STAMP)-examples: pyproject.toml | $(STAMP)-pip
 	touch $@
 
 $(STAMP)-test $(STAMP)-check $(STAMP)-bench $(STAMP)-docs: $(STAMP)-%: pyproject.toml | $(STAMP)-pip
-	$(PIP) --editable '.[all]' --group $*
+	$(BIN)/python tests/lower_bounds.py > $(VENV)/bounds.txt
+	$(PIP) $(BOUNDS) --editable '.[all]' --group $*
 	touch $@

@@ -1,8 +1,9 @@
-"""Print the lower bounds of `pyproject.toml` as exact versions, for pip: `jax>=0.10` as `jax==0.10`.
+"""Print the lower bounds of `pyproject.toml` as exact versions: `jax>=0.10` as `jax==0.10`.
 
-What they constrain is installed by `make lowest`, which runs the core of the suite on it.
+`make lowest` installs just these and runs the core of the suite on them.
 """
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -11,9 +12,10 @@ PROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 
 def lower_bounds() -> list[str]:
-    """Return what the project and its extras require, each at the oldest version allowed."""
+    """Return what the project and its extras require, each in the oldest version allowed."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    required = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    extras = itertools.chain.from_iterable(project["optional-dependencies"].values())
+    required = [*project["dependencies"], *extras]
     bounds = (re.fullmatch(r"([\w.-]+)>=([\w.]+)", requirement) for requirement in required)
     return sorted({f"{bound[1]}=={bound[2]}" for bound in bounds if bound})
 

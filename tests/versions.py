@@ -1,8 +1,13 @@
 """Which version of Flax is the reference here: 0.12.12 where Python allows it, else 0.12.8.
 
+Run as a program, this says which versions the tests run with.
+
 Where the two differ Linnet follows the newer one. What only that one has, or does, is compared
 with it alone; beside such a test stands one that needs no reference.
 """
+
+import platform
+from importlib.metadata import version
 
 import flax
 import jax
@@ -20,3 +25,9 @@ DRAWN_ULP = 2 if jax.__version_info__ < (0, 12) else 4
 since_newest = pytest.mark.skipif(
     not NEWEST, reason=f"Flax 0.12.12 does this; the reference here is {flax.__version__}"
 )
+
+
+if __name__ == "__main__":
+    packages = ["jax", "flax", "numpy"]
+    others = [f"{package} {version(package)}" for package in packages]
+    print(", ".join([f"Python {platform.python_version()}", *others]))

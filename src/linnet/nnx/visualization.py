@@ -19,7 +19,7 @@ def display(*args: Any) -> None:
         for each in args:
             print(each)  # noqa: T201 - showing is what was asked for
         return
-    treescope = require("treescope", extra="display", for_="nnx.display")
+    treescope = require("treescope", for_="nnx.display")
     for each in args:
         treescope.display(each, ignore_exceptions=True, autovisualize=True)
 
@@ -54,7 +54,7 @@ def render_variable(variable: Any, path: str | None, subtree_renderer: Any) -> A
 
 def render_state(state: Any, path: str | None, subtree_renderer: Any) -> Any:
     """Render a state for treescope."""
-    repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
+    repr_lib = require("treescope.repr_lib", for_="nnx.display")
     return repr_lib.render_dictionary_wrapper(
         object_type=type(state),
         wrapped_dict=state.raw_mapping,
@@ -66,8 +66,8 @@ def render_state(state: Any, path: str | None, subtree_renderer: Any) -> Any:
 def _rendered(
     value: Any, attributes: dict[str, Any], note: str, path: str | None, subtree_renderer: Any
 ) -> Any:
-    repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
-    rendering_parts = require("treescope.rendering_parts", extra="display", for_="nnx.display")
+    repr_lib = require("treescope.repr_lib", for_="nnx.display")
+    rendering_parts = require("treescope.rendering_parts", for_="nnx.display")
     drawn = repr_lib.render_object_constructor(
         object_type=type(value),
         attributes=attributes,
