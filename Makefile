@@ -2,14 +2,22 @@
 #
 # A stamp file per dependency group stands in .venv; a group is installed when its stamp is
 # missing or older than pyproject.toml.
+#
+# PYTHON=python3.13 chooses the interpreter: an environment of another version is made anew.
+# Without it, the environment that is there is used. VENV=.venv-3.13 keeps several side by side.
 
-PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-STAMP := $(VENV)/.installed
+# The version is part of a stamp's name, so that stamps of another version do not count.
+SHOW_VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+VERSION := $(shell $(PYTHON) -c '$(SHOW_VERSION)')
+STAMP := $(VENV)/.installed-$(VERSION)
 
-.PHONY: demo language-model test check bench docs clean
+BOUNDS := $(if $(LOWEST),--constraint $(VENV)/bounds.txt)
+
+.PHONY: demo language-model test core lowest check versions bench alias-programs docs clean
 
 demo: $(STAMP)-examples
 	$(BIN)/python examples/digits.py $(ARGS)
@@ -20,10 +28,25 @@ language-model: $(STAMP)-examples
 test: $(STAMP)-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src benchmarks $(ARGS)
 
+# Every layer of the library and both façades against Flax, in a few minutes; without what is drawn
+# at random, examples, documentation, and programs run in processes of their own.
+CORE := tests/base tests/tree tests/state tests/ops tests/lift tests/training tests/linen tests/nnx
+
+core: $(STAMP)-test
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(CORE) \
+	  --ignore-glob='*/test_random_*' $(ARGS)
+
+# The core on the lower bounds of pyproject.toml and nothing newer; they belong to Python 3.11.
+lowest:
+	$(MAKE) VENV=.venv-lowest LOWEST=yes versions core
+
+versions: $(STAMP)-test
+	@$(BIN)/python tests/versions.py
+
 check: $(STAMP)-check $(STAMP)-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(STAMP)-bench
@@ -47,7 +70,7 @@ clean:
 $(STAMP)-pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Linnet needs Python 3.11 or newer; choose one: make PYTHON=python3.11 ..."; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test "$$($(BIN)/python -c '$(SHOW_VERSION)' 2>&1)" = $(VERSION) || $(PYTHON) -m venv --clear $(VENV)
 	$(PIP) --upgrade 'pip>=25.1'
 	touch $@
 
@@ -56,5 +79,6 @@ $(STAMP)-examples: pyproject.toml | $(STAMP)-pip
 	touch $@
 
 $(STAMP)-test $(STAMP)-check $(STAMP)-bench $(STAMP)-docs: $(STAMP)-%: pyproject.toml | $(STAMP)-pip
-	$(PIP) --editable '.[all]' --group $*
+	$(BIN)/python tests/lower_bounds.py > $(VENV)/bounds.txt
+	$(PIP) $(BOUNDS) --editable '.[all]' --group $*
 	touch $@

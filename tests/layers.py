@@ -7,6 +7,7 @@ import numpy as np
 
 import linnet.linen
 from agreement import assert_close
+from versions import DRAWN_ULP
 
 RNGS = {"params": jax.random.key(3), "dropout": jax.random.key(4)}
 
@@ -17,7 +18,7 @@ def both(name, *args, **kwargs):
 
 
 def assert_same_variables(ours, theirs):
-    """Check names and their order, shapes and dtypes exactly, values to 2 ulp."""
+    """Check names and their order, shapes and dtypes exactly, values to `DRAWN_ULP`."""
     assert list(ours) == list(theirs)
     for name, theirs_value in theirs.items():
         if isinstance(theirs_value, dict):
@@ -25,7 +26,9 @@ def assert_same_variables(ours, theirs):
             continue
         assert ours[name].dtype == theirs_value.dtype
         np.testing.assert_array_max_ulp(
-            np.asarray(ours[name], np.float32), np.asarray(theirs_value, np.float32), maxulp=2
+            np.asarray(ours[name], np.float32),
+            np.asarray(theirs_value, np.float32),
+            maxulp=DRAWN_ULP,
         )
 
 

@@ -15,9 +15,9 @@ LIBRARIES = (flax.nnx, linnet.nnx)
 _STORAGE = {"hijax", "ref", "eager_sharding"}
 
 
-def assert_same(program: Any, *, tolerance: float = 1e-5, drawn: bool = False) -> Any:
+def assert_same(program: Any, **how: Any) -> Any:
     """Check that a program does the same under both libraries; return what it does under ours."""
-    return twins.assert_same(program, tolerance=tolerance, drawn=drawn, libraries=LIBRARIES)
+    return twins.assert_same(program, libraries=LIBRARIES, **how)
 
 
 def plain(value: Any) -> Any:
@@ -93,6 +93,7 @@ def assert_same_layer(
     tolerance: float = 1e-5,
     compute: bool = True,
     grad: bool = True,
+    floor: float = 0.01,
     call: Any = None,
 ) -> None:
     """Check that a layer is made, computes, updates itself and is differentiated as in Flax.
@@ -103,6 +104,7 @@ def assert_same_layer(
         tolerance: of outputs and gradients, relative.
         compute: whether to compare outputs and gradients, not only what the layer holds.
         grad: whether to compare gradients.
+        floor: what a vanishing gradient is measured by.
         call: a function ``(layer, *inputs) -> outputs``; by default the call of the layer.
     """
     call = call or (lambda layer, *inputs: layer(*inputs))
@@ -125,4 +127,4 @@ def assert_same_layer(
     if compute:
         assert_same(called, tolerance=tolerance)
     if compute and grad:
-        assert_same(differentiated, tolerance=tolerance)
+        assert_same(differentiated, tolerance=tolerance, floor=floor)

@@ -18,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import linnet.linen
+from versions import DRAWN_ULP
 
 FLAX, LINNET = flax.linen, linnet.linen
-
-ULP = 2  # by which Flax's own eager and jitted initialisation differ
 
 
 @dataclasses.dataclass
@@ -50,6 +49,7 @@ def assert_same(
     *,
     tolerance: float = 1e-5,
     drawn: bool = False,
+    floor: float = 0.01,
     libraries: tuple[Any, Any] = (FLAX, LINNET),
 ) -> Any:
     """Check that a program does the same under both libraries; return what it does under ours.
@@ -57,12 +57,13 @@ def assert_same(
     Args:
         program: a function of the namespace.
         libraries: the two namespaces, Flax's first.
-        tolerance: relative to the largest element of an array, or to 0.01 where all are smaller:
+        tolerance: relative to the largest element of an array, or to `floor` if all are smaller:
             a difference that should vanish is as exact as what it is the difference of.
-        drawn: the values are initial parameters: compare them to 2 units in the last place.
+        floor: what a vanishing array is measured by.
+        drawn: the values are initial parameters: compare them to `DRAWN_ULP`.
     """
     theirs, ours = (outcome(program, library) for library in libraries)
-    compare(ours, theirs, tolerance=tolerance, drawn=drawn)
+    compare(ours, theirs, tolerance=tolerance, drawn=drawn, floor=floor)
     return ours
 
 
@@ -109,7 +110,7 @@ def _compare_arrays(
     if not jnp.issubdtype(theirs.dtype, jnp.inexact):
         np.testing.assert_array_equal(ours, theirs, err_msg=where)
     elif drawn and theirs.dtype == jnp.float32:
-        np.testing.assert_array_max_ulp(np.asarray(ours), np.asarray(theirs), maxulp=ULP)
+        np.testing.assert_array_max_ulp(np.asarray(ours), np.asarray(theirs), maxulp=DRAWN_ULP)
     else:
         one, other = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         finite = np.abs(other[np.isfinite(other)])

@@ -58,7 +58,7 @@ assert not [name for name, module in sys.modules.items() if "site-packages/flax/
 print(sys.modules["flax"].__version__, sys.modules["flax.version"].__version__)
 """
     )
-    assert output.split() == ["0.12.8", "0.12.8"]
+    assert output.split() == ["0.12.12", "0.12.12"]
 
 
 def test_every_way_to_import():
@@ -148,7 +148,7 @@ linnet.as_flax.install()
 finders = len(sys.meta_path)
 assert importlib.util.find_spec("flax").origin == "linnet.as_flax.flax"
 import flax.struct
-assert importlib.metadata.version("flax") == "0.12.8"
+assert importlib.metadata.version("flax") == "0.12.12"
 linnet.as_flax.uninstall()
 linnet.as_flax.uninstall()
 assert len(sys.meta_path) == finders - 1
@@ -167,13 +167,13 @@ def test_metadata():
             + """
 import importlib.metadata as metadata
 found = metadata.distribution("flax")
-print(type(found).__module__, found.name, found.version, metadata.version("jax") != "0.12.8")
-assert metadata.version("Flax") == "0.12.8"
+print(type(found).__module__, found.name, found.version, metadata.version("jax") != "0.12.12")
+assert metadata.version("Flax") == "0.12.12"
 assert "flax" in {each.name for each in metadata.distributions()}
 assert found.files is None and found.requires is None
 """
         )
-        == "linnet.as_flax.finder flax 0.12.8 True\n"
+        == "linnet.as_flax.finder flax 0.12.12 True\n"
     )
 
 

@@ -135,6 +135,12 @@ def render() -> str:
     return _TITLE.format(version=flax.__version__) + "".join(map(_chapter, CHAPTERS))
 
 
+def without_flax(page: str) -> str:
+    """Take out of the page what depends on the version of Flax: its number, and what it says."""
+    page = re.sub(r"by Flax [\d.]+", "by Flax", page)
+    return re.sub(r"(?<=\*\*Flax\*\*\n).*?(?=\*\*Linnet\*\*)", "", page, flags=re.DOTALL)
+
+
 def _chapter(chapter: Chapter) -> str:
     """Write the mistakes of a chapter."""
     parts = [

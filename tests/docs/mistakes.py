@@ -45,6 +45,7 @@ class Mistake:
         says: parts of our message.
         silently: what happens under Flax, if it raises nothing.
         proof: an expression over the program's names that is true after Flax has run it.
+        raised_before: whether Flax 0.12.8 raises something where 0.12.12 raises nothing.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Mistake:
     says: tuple[str, ...]
     silently: str = ""
     proof: str = "True"
+    raised_before: bool = False
 
 
 MISTAKES = [
@@ -426,9 +428,12 @@ class Model(nn.Module):
         mean = self.variable("stats", "mean", lambda: x.mean(0))
         return nn.Dense(4)(x - mean.value)
 
-Model().lazy_init(key, jax.ShapeDtypeStruct((8, 3), jnp.float32))
+made = Model().lazy_init(key, jax.ShapeDtypeStruct((8, 3), jnp.float32))
 """,
         ("/stats/mean", "concrete array"),
+        silently="The variable is made as if the input were all zeros.",
+        proof="not made['stats']['mean'].any()",
+        raised_before=True,
     ),
     Mistake(
         "Making a model with lists a static argument of `jax.jit`",

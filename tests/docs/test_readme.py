@@ -49,4 +49,4 @@ def test_the_version_is_that_of_the_package():
     """`__version__` is what the package says it is."""
     from importlib.metadata import version
 
-    assert linnet.__version__ == version("linnet")
+    assert linnet.__version__ == version("linnet-jax")

@@ -9,17 +9,8 @@ import pytest
 import linnet.linen as nn
 from agreement import draw
 from layers import assert_same_layer, both
-from linnet.linen import (
-    activation,
-    attention,
-    combinators,
-    dtypes,
-    initializers,
-    linear,
-    normalization,
-    pooling,
-    stochastic,
-)
+from linnet.linen import dtypes, initializers, linear, pooling
+from linnet.linen.layers import activation, attention, combinators, normalization, stochastic
 
 
 def test_sequential_agrees():

@@ -369,6 +369,8 @@ def test_tables():
         assert part in text
 
 
+# treescope looks at every name of numpy, those that numpy 2.5 is about to drop, too
+@pytest.mark.filterwarnings("ignore:The chararray class:DeprecationWarning")
 def test_trees_for_notebooks():
     """Treescope renders models, variables and states."""
     import treescope

@@ -245,7 +245,7 @@ def test_large_integers_and_deep_trees_are_refused():
     with pytest.raises(SerializationError, match=f"./a is the integer {2**70}"):
         ours.msgpack_serialize({"a": 2**70})
     deep = []
-    for _ in range(600):
+    for _ in range(2000):
         deep = [deep]
     itself = []
     itself.append(itself)

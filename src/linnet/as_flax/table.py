@@ -5,7 +5,7 @@ from linnet.base.names import publish
 from linnet.linen.names import MODULES as _LINEN
 from linnet.nnx.names import MODULES as _NNX
 
-VERSION = "0.12.8"
+VERSION = "0.12.12"
 
 publish("linnet.as_flax", _GATHERED)
 

@@ -250,6 +250,11 @@ nnx_graph_updates = bool_flag(
     default=True,
     help="whether transformations of NNX carry changes of structure out",
 )
+nnx_sow_capture_noop = bool_flag(
+    "nnx_sow_capture_noop",
+    default=False,
+    help="whether `nnx.Module.sow` and `perturb` do nothing outside `nnx.capture`",
+)
 
 
 class FlagSetting:

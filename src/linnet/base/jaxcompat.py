@@ -14,6 +14,9 @@ from jax._src import core, source_info_util, traceback_util
 from jax._src.interpreters import ad, batching, partial_eval
 from jax._src.lib import xla_client  # pyright: ignore[reportPrivateImportUsage]
 
+NORMAL_IS_COMPILED = jax.__version_info__ >= (0, 12)
+"""Whether ``jax.nn.initializers.normal`` is compiled as a whole, which rounds once less."""
+
 
 def register_exclusion(path: str) -> None:
     """Has JAX pass over the frames of a file or folder in tracebacks and in source locations.
@@ -81,6 +84,18 @@ def evaluate_known(closed_jaxpr: Any, unknown: int) -> list[Any]:
         next(values) if ok else jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype)
         for v, ok in zip(jaxpr.outvars, known, strict=True)
     ]
+
+
+def evaluate(closed_jaxpr: Any, inputs: list[Any]) -> list[Any]:
+    """Evaluate what ``jax.make_jaxpr`` returned, as far as its outputs need.
+
+    Args:
+        closed_jaxpr: what to evaluate.
+        inputs: a value for each of its inputs.
+    """
+    jaxpr = closed_jaxpr.jaxpr
+    part, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+    return core.eval_jaxpr(part, closed_jaxpr.consts, *inputs)
 
 
 def _known_outputs(jaxpr: Any, unknown: int) -> list[bool]:

@@ -9,12 +9,11 @@ import importlib
 from types import ModuleType
 
 
-def require(module: str, *, extra: str, for_: str) -> ModuleType:
+def require(module: str, *, for_: str) -> ModuleType:
     """Imports an optional package, or says how to install it.
 
     Args:
         module: the module to import, as ``import`` would spell it.
-        extra: the extra of Linnet that installs it.
         for_: what it is needed for, as the user would call it.
 
     Returns:
@@ -23,7 +22,7 @@ def require(module: str, *, extra: str, for_: str) -> ModuleType:
     Raises:
         ModuleNotFoundError: the package is not installed.
 
-    >>> require("json", extra="display", for_="tabulate").__name__
+    >>> require("json", for_="tabulate").__name__
     'json'
     """
     try:
@@ -35,6 +34,6 @@ def require(module: str, *, extra: str, for_: str) -> ModuleType:
             raise
         raise ModuleNotFoundError(
             f"{for_} needs the package {package!r}, which is not installed; "
-            f"run: pip install 'linnet[{extra}]'",
+            f"run: pip install {package}",
             name=error.name,
         ) from None

@@ -21,7 +21,7 @@ def display(*args: Any) -> None:
         for each in args:
             print(each)  # noqa: T201 - showing is what was asked for
         return
-    treescope = require("treescope", extra="display", for_="nnx.display")
+    treescope = require("treescope", for_="nnx.display")
     for each in args:
         treescope.display(each, ignore_exceptions=True, autovisualize=True)
 
@@ -45,8 +45,8 @@ def constructor(
         path: where it stands in what is shown.
         subtree_renderer: what renders the attributes.
     """
-    repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
-    rendering_parts = require("treescope.rendering_parts", extra="display", for_="nnx.display")
+    repr_lib = require("treescope.repr_lib", for_="nnx.display")
+    rendering_parts = require("treescope.rendering_parts", for_="nnx.display")
     drawn = repr_lib.render_object_constructor(
         object_type=cls,
         attributes=attributes,
@@ -63,7 +63,7 @@ def constructor(
 
 def mapping(cls: type, items: dict[Any, Any], path: str | None, subtree_renderer: Any) -> Any:
     """Render an object that wraps a dictionary for treescope."""
-    repr_lib = require("treescope.repr_lib", extra="display", for_="nnx.display")
+    repr_lib = require("treescope.repr_lib", for_="nnx.display")
     return repr_lib.render_dictionary_wrapper(
         object_type=cls, wrapped_dict=items, path=path, subtree_renderer=subtree_renderer
     )

@@ -65,9 +65,9 @@ def render(
     Raises:
         ModuleNotFoundError: ``rich`` is not installed.
     """
-    rich_table = require("rich.table", extra="display", for_="tabulate")
-    rich_text = require("rich.text", extra="display", for_="tabulate")
-    rich_console = require("rich.console", extra="display", for_="tabulate")
+    rich_table = require("rich.table", for_="tabulate")
+    rich_text = require("rich.text", for_="tabulate")
+    rich_console = require("rich.console", for_="tabulate")
 
     kinds = sorted({kind for row in rows for kind in row.counted})
     totals = {kind: size_of([row.counted.get(kind) for row in rows]) for kind in kinds}

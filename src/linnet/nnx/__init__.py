@@ -68,6 +68,10 @@ from linnet.nnx.layers.normalization import (
     LayerNorm as LayerNorm,
     RMSNorm as RMSNorm,
 )
+from linnet.nnx.layers.rotary import (
+    RoPE as RoPE,
+    dot_product_attention_with_rope as dot_product_attention_with_rope,
+)
 from linnet.nnx.layers.stochastic import Dropout as Dropout
 from linnet.nnx.names import MODULES as _MODULES
 from linnet.nnx.objects.attributes import (

@@ -33,8 +33,8 @@ MODULES = {
             silu soft_sign softmax softplus standardize swish tanh
     """,
     "nn.attention": """
-        linnet.nnx: MultiHeadAttention combine_masks dot_product_attention make_attention_mask
-            make_causal_mask
+        linnet.nnx: MultiHeadAttention RoPE combine_masks dot_product_attention
+            dot_product_attention_with_rope make_attention_mask make_causal_mask
         linnet.nnx.layers.dot_product: dot_product_attention_weights
     """,
     "nn.dtypes": "linnet.nnx.layers.dtypes",

@@ -9,23 +9,3 @@ cache of traces. ``linnet.ops.op`` says how an op is made, and what a hook is.
 Where Linen and NNX compute the same thing in two ways, the difference is a keyword of the one op
 and each façade passes its own default.
 """
-
-from linnet.ops import (
-    activation as activation,
-    attention as attention,
-    axes as axes,
-    convolution as convolution,
-    decoding as decoding,
-    drawing as drawing,
-    dropout as dropout,
-    dtypes as dtypes,
-    embedding as embedding,
-    initializers as initializers,
-    linear as linear,
-    masks as masks,
-    normalization as normalization,
-    op as op,
-    pooling as pooling,
-    statistics as statistics,
-    transposed_convolution as transposed_convolution,
-)

@@ -1,5 +1,7 @@
 """Activations: JAX's own, compiled where JAX leaves that to its user, and one that learns."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.nn import (
@@ -14,7 +16,6 @@ from jax.nn import (
     leaky_relu as leaky_relu,
     log_sigmoid as log_sigmoid,
     log_softmax as log_softmax,
-    one_hot as one_hot,
     relu as relu,
     relu6 as relu6,
     selu as selu,
@@ -35,6 +36,31 @@ gelu = op(static=["approximate"])(jax.nn.gelu)
 logsumexp = op(static=["axis", "keepdims", "return_sign"])(jax.nn.logsumexp)
 normalize = standardize
 softmax = op(static=["axis"])(jax.nn.softmax)
+
+
+def one_hot(
+    x: Any, num_classes: int, *, dtype: Any = None, axis: Any = -1, out_sharding: Any = None
+) -> Array:
+    """Write each index as a vector of zeros with a one in its place.
+
+    An index outside ``[0, num_classes)`` gives zeros.
+
+    Args:
+        x: integers.
+        num_classes: the size of the new axis.
+        dtype: dtype of the result; ``None`` for JAX's default of floating-point numbers.
+        axis: where the new axis stands in the result, or the name of a mapped axis.
+        out_sharding: how the result is laid out over devices of an explicit mesh.
+
+    Returns:
+        Array with one axis more than ``x``.
+
+    >>> one_hot(jnp.array([1, 7]), 3).tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    hot = jax.nn.one_hot(x, num_classes, dtype=dtype, axis=axis)
+    # JAX 0.10 has no such argument of its own
+    return hot if out_sharding is None else jax.sharding.reshard(hot, out_sharding)
 
 
 @op(static=["dtype"], hooks=["promote_dtype"])

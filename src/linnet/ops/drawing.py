@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from linnet.base.jaxcompat import is_tracing, to_device
+from linnet.base.jaxcompat import NORMAL_IS_COMPILED, is_tracing, to_device
 from linnet.base.typing import Array, ArrayLike, Dtype, Initializer as InitializerLike, PRNGKey
 from linnet.ops.keys import DeferredKey, drawn_key
 from linnet.ops.op import op
@@ -44,6 +44,7 @@ _small_draws = dict.fromkeys(_SMALL_SIZES, 0)
 @op(static=["uniform", "shape", "dtype"])
 def _sample(
     key: PRNGKey | DeferredKey,
+    inner: ArrayLike,
     factor: ArrayLike,
     low: ArrayLike,
     high: ArrayLike,
@@ -55,7 +56,8 @@ def _sample(
     """Draw from a distribution of unit scale between two bounds and multiply by a factor.
 
     The arithmetic is that of ``jax.random``: a normal number is ``sqrt(2) erfinv(u)``, with ``u``
-    even between the ``erf`` of the bounds, which are infinite where nothing is cut.
+    even between the ``erf`` of the bounds, which are infinite where nothing is cut. For that
+    ``sqrt(2)`` stands ``inner`` (see ``_factors``).
     """
     key = drawn_key(key)
     low, high = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
@@ -69,7 +71,7 @@ def _sample(
     )
     infinite = jnp.asarray(np.inf, dtype)
     drawn = jnp.clip(
-        root * jax.lax.erf_inv(even),
+        inner * jax.lax.erf_inv(even),
         jax.lax.nextafter(jax.lax.stop_gradient(low), infinite),
         jax.lax.nextafter(jax.lax.stop_gradient(high), -infinite),
     )
@@ -100,20 +102,33 @@ def _drawn(
     dtype: Dtype,
 ) -> Array:
     """Draw as a plan says, and shape; outside a trace by a function that other shapes share."""
-    factor, low, high, uniform = plan
+    _, low, high, uniform = plan
+    inner, factor = _factors(plan, dtype)
     base = key.base if isinstance(key, DeferredKey) else key
     if is_tracing() or str(random.key_impl(base)) != "threefry2x32":
-        drawn = _sample(key, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
+        drawn = _sample(key, inner, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
         return drawn if shape == final else jnp.reshape(drawn, final)
     size = math.prod(shape)
     numbers = functools.partial(
-        _sample, key, factor, low, high, uniform=uniform, dtype=dtype, shape=(size,)
+        _sample, key, inner, factor, low, high, uniform=uniform, dtype=dtype, shape=(size,)
     )
     if not getattr(jax.config, "jax_threefry_partitionable", False) or size > _SHARED_SIZES[-1]:
         return jnp.reshape(numbers(), final)
     drawn = numbers(shape=(_shared_size(size),))
     # cut by numpy, which compiles nothing
     return to_device(np.asarray(drawn)[:size].reshape(final))
+
+
+def _factors(plan: "Plan", dtype: Any) -> tuple[Any, Any]:
+    """Return what normal numbers are multiplied by before they are cut, and afterwards.
+
+    An uncut normal of JAX 0.12 is one compiled function, in which XLA makes one factor of the two.
+    """
+    root = np.asarray(np.sqrt(2), dtype)
+    cut = plan.uniform or plan.low != -math.inf or plan.high != math.inf
+    if cut or not NORMAL_IS_COMPILED:
+        return root, plan.factor
+    return root * plan.factor, np.asarray(1, dtype)
 
 
 def _shared_size(size: int) -> int:

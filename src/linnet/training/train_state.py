@@ -77,7 +77,7 @@ class TrainState(struct.PyTreeNode):
         Raises:
             GradientStructureError: the gradients have another structure than the parameters.
         """
-        optax = require("optax", extra="train", for_="TrainState.apply_gradients")
+        optax = require("optax", for_="TrainState.apply_gradients")
         trained, gradients = _trained(self.params), _trained(grads)
         try:
             updates, opt_state = self.tx.update(gradients, self.opt_state, trained)

@@ -96,6 +96,7 @@ from linnet.base.errors.variables import (
     ScopeParamShapeError as ScopeParamShapeError,
     ScopeVariableNotFoundError as ScopeVariableNotFoundError,
     differentiated_state as differentiated_state,
+    made_of_zeros as made_of_zeros,
 )
 from linnet.base.errors.words import (
     LinnetError as LinnetError,

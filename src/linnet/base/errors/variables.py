@@ -172,15 +172,27 @@ class JaxTransformError(LinnetError):
 
 
 class LazyInitError(LinnetError):
-    """``lazy_init`` met a variable whose initial value depends on the inputs' values."""
+    """``lazy_init`` met a variable whose initial value depends on the inputs' values.
 
-    def __init__(self, partial_val: Any, *, path: str = "") -> None:
-        which = f"variable {path} " if path else "a variable "
+    Flax 0.12.8 raises it. Since 0.12.12 there is a value for that, and Linnet warns instead
+    (``made_of_zeros``); the name remains for programs that catch it.
+    """
+
+    def __init__(self, partial_val: Any) -> None:
         super().__init__(
-            f"lazy_init cannot compute {which}({partial_val}): its initial value depends on the "
-            "value of an input that was given only as a shape (jax.ShapeDtypeStruct). Pass that "
-            "input as a concrete array, or use `init`."
+            f"lazy_init cannot compute a variable ({partial_val}): its initial value depends on "
+            "the value of an input that was given only as a shape (jax.ShapeDtypeStruct). Pass "
+            "that input as a concrete array, or use `init`."
         )
+
+
+def made_of_zeros(paths: list[str]) -> str:
+    """Word the warning that initial values depend on inputs that ``lazy_init`` has not got."""
+    return (
+        f"lazy_init made the initial value of {', '.join(paths)} as if the inputs that were given "
+        "only as shapes (jax.ShapeDtypeStruct) held zeros, for it depends on their values. Pass "
+        "such an input as a concrete array, or use `init`."
+    )
 
 
 class PartitioningUnspecifiedError(LinnetError):

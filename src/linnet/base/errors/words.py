@@ -48,11 +48,11 @@ def no_such_name(module: str, name: str, names: Iterable[str], coming: Iterable[
     >>> no_such_name("linnet.nnx", "whileloop", ["scan"], ["while_loop"])
     "module 'linnet.nnx' has no attribute 'whileloop'. Did you mean 'while_loop'?"
     >>> no_such_name("linnet.nnx", "while_loop", ["scan"], ["while_loop"])
-    "module 'linnet.nnx' has no 'while_loop' yet, which Flax 0.12.8 has."
+    "module 'linnet.nnx' has no 'while_loop' yet, which Flax 0.12.12 has."
     """
     coming = frozenset(coming)
     if name in coming:
-        return f"module {module!r} has no {name!r} yet, which Flax 0.12.8 has.{near(name, names)}"
+        return f"module {module!r} has no {name!r} yet, which Flax 0.12.12 has.{near(name, names)}"
     return f"module {module!r} has no attribute {name!r}.{near(name, [*names, *sorted(coming)])}"
 
 

@@ -7,6 +7,7 @@ module or as functions that take one, differ in what they put into the store and
 the result they return.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -191,10 +192,8 @@ def run_abstractly(
 
     The call is traced with the inputs that are ``jax.ShapeDtypeStruct`` left abstract; variables
     are made at the level of the store, that is outside the trace, with real values. What was
-    written as an inner tracer gets its value afterwards, if it does not depend on those inputs.
-
-    Raises:
-        LazyInitError: a variable does depend on an input that is only a shape.
+    written as an inner tracer gets its value afterwards. What depends on those inputs gets the
+    value that zeros in their place give, and is warned of.
     """
     inputs, rebuild = take_leaves(
         (args, kwargs), lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)
@@ -210,9 +209,15 @@ def run_abstractly(
 
     jaxpr = jax.make_jaxpr(traced)(inputs)
     values = jaxcompat.evaluate_known(jaxpr, len(inputs))
-    for (holder, key, path), value in zip(pending, values, strict=True):
-        if isinstance(value, jax.ShapeDtypeStruct):
-            raise errors.LazyInitError(describe(value), path=path)
+    unknown = [
+        path
+        for (_, _, path), value in zip(pending, values, strict=True)
+        if isinstance(value, jax.ShapeDtypeStruct)
+    ]
+    if unknown:
+        warnings.warn(errors.made_of_zeros(unknown), errors.LinnetWarning, stacklevel=4)
+        values = jaxcompat.evaluate(jaxpr, [jnp.zeros(x.shape, x.dtype) for x in inputs])
+    for (holder, key, _), value in zip(pending, values, strict=True):
         holder[key] = value
 
 

@@ -291,10 +291,8 @@ class Module(ModuleVariables):
             **kwargs: for the method, likewise concrete or abstract.
 
         Returns:
-            The variables, with the same values as from ``init``.
-
-        Raises:
-            LazyInitError: a variable depends on the value of an abstract input.
+            The variables, with the same values as from ``init``. A variable that depends on the
+            value of an abstract input is made as if that held zeros, and is warned of.
 
         >>> import jax, jax.numpy as jnp, linnet.linen as nn
         >>> x = jax.ShapeDtypeStruct((1, 128), jnp.float32)

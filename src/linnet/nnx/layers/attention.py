@@ -13,6 +13,7 @@ from linnet.nnx.layers.dot_product import dot_product_attention
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import NO_METADATA, Layer, decided, default_kernel_init
 from linnet.nnx.layers.normalization import LayerNorm
+from linnet.nnx.layers.rotary import counts_positions
 from linnet.nnx.layers.stochastic import forked, next_key
 from linnet.nnx.objects.kinds import Cache
 from linnet.nnx.random.streams import Rngs, RngStream
@@ -212,6 +213,7 @@ class MultiHeadAttention(Layer):
         is_causal: bool = False,
         out_sharding: Any = None,
         qkv_sharding: Any = None,
+        input_positions: Array | None = None,
     ) -> Array:
         """Attend.
 
@@ -228,9 +230,12 @@ class MultiHeadAttention(Layer):
             rngs: streams to draw the dropout from; come before those of the layer.
             sow_weights: sow the weights as ``attention_weights``.
             decode: use the cache; comes before what the constructor was told.
-            is_causal: let no query look at a later key.
+            is_causal: let no query look at a later key; of no effect with ``decode``, where the
+                cache holds no later keys.
             out_sharding: how the result is laid out over devices of an explicit mesh.
             qkv_sharding: the same of queries, keys and values.
+            input_positions: passed on to an ``attention_fn`` that takes positions, such as
+                ``nnx.dot_product_attention_with_rope``, which counts them in the cache by itself.
 
         Returns:
             Array of shape ``(*batch, queries, out_features)``.
@@ -249,6 +254,8 @@ class MultiHeadAttention(Layer):
         if self.query_ln is not None and self.key_ln is not None:
             query, key = self.query_ln(query), self.key_ln(key)
         if decoding:
+            if input_positions is None and counts_positions(self.attention_fn):
+                input_positions = self._next_position()
             key, value, mask = self._extend(key, value, mask)
         off, dropout_rng = True, None
         if self.dropout_rate > 0.0:
@@ -268,9 +275,14 @@ class MultiHeadAttention(Layer):
             dtype=self.dtype,
             precision=self.precision,
             module=self if sow_weights else None,
-            is_causal=is_causal,
+            is_causal=is_causal and not decoding,
+            **({} if input_positions is None else {"input_positions": input_positions}),
         )
         return self.out(x, out_sharding)
+
+    def _next_position(self) -> Array | None:
+        """Return where the next token will stand in the cache."""
+        return None if self.cache_index is None else self.cache_index.get_value()[None]
 
     def _extend(self, key: Array, value: Array, mask: Array | None) -> tuple[Any, Any, Any]:
         """Put the next token into the cache, and mask what is not yet there."""

@@ -1,11 +1,14 @@
 """Lists and dictionaries that are objects of the graph, and the chain of layers."""
 
 import inspect
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence
 from typing import Any, Generic, TypeVar, overload
 
 import jax
 
+from linnet.base.errors import LinnetWarning
 from linnet.base.jaxcompat import current_trace
 from linnet.display.outline import Outline, repr_key
 from linnet.nnx.objects import attributes
@@ -188,7 +191,8 @@ class Sequential(Module):
     """Calls its functions or modules in turn, each on what the one before it returned.
 
     A tuple that one returns becomes the positional arguments of the next, a dictionary its keyword
-    arguments. ``rngs`` passed to the call goes to every module that has an argument of this name.
+    arguments. Keyword arguments of the call, such as ``rngs`` or ``deterministic``, go to every one
+    that has an argument of their name.
 
     Args:
         *fns: modules or functions.
@@ -202,13 +206,17 @@ class Sequential(Module):
     def __init__(self, *fns: Any) -> None:
         self.layers = List(fns)
 
-    def __call__(self, *args: Any, rngs: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the first with these arguments, each further one with what came before.
 
         Raises:
-            TypeError: one of them cannot be called.
+            TypeError: one of them cannot be called, or is given one argument twice.
         """
+        if not self.layers:
+            return args[0] if len(args) == 1 else args or kwargs
         output: Any = None
+        unused = set(kwargs)
+        named: dict[str, Any] = {}
         for number, fn in enumerate(self.layers):
             if not callable(fn):
                 raise TypeError(
@@ -216,12 +224,18 @@ class Sequential(Module):
                     f"{type(fn).__name__}, which cannot be called."
                 )
             if number > 0:
-                args, kwargs = _as_arguments(output)
-            if rngs is not None and _takes_rngs(fn):
-                kwargs = {**kwargs, "rngs": rngs}
-            output = fn(*args, **kwargs)
-        if not self.layers:
-            return args[0] if len(args) == 1 else args
+                args, named = _as_arguments(output)
+            known = _known(fn, kwargs) if kwargs else {}
+            unused.difference_update(known)
+            shared = {name: kwargs[name] for name, place in known.items() if place >= len(args)}
+            if twice := sorted(shared.keys() & named.keys()):
+                raise TypeError(
+                    f"Sequential was called with {', '.join(twice)}, which layer {number} takes, "
+                    f"but layer {number - 1} returned a dictionary that has it, too. Leave one out."
+                )
+            output = fn(*args, **named, **shared)
+        if unused - {"rngs"}:
+            warnings.warn(_unused(unused), LinnetWarning, stacklevel=2)
         return output
 
 
@@ -233,9 +247,26 @@ def _as_arguments(output: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (output,), {}
 
 
-def _takes_rngs(fn: Any) -> bool:
+def _known(fn: Any, names: Iterable[str]) -> dict[str, int]:
+    """Return which of some names are arguments of a function, and after how many others.
+
+    What is passed by name alone comes after all.
+    """
     try:
         parameters = inspect.signature(fn).parameters
-    except (TypeError, ValueError):
-        return False
-    return "rngs" in parameters
+    except (TypeError, ValueError):  # of a function in C that does not tell
+        return {}
+    places = {
+        name: sys.maxsize if parameter.kind is inspect.Parameter.KEYWORD_ONLY else place
+        for place, (name, parameter) in enumerate(parameters.items())
+    }
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return {name: places.get(name, sys.maxsize) for name in names}
+    return {name: places[name] for name in names if name in places}
+
+
+def _unused(names: set[str]) -> str:
+    return (
+        f"Sequential was called with {', '.join(sorted(names))}, but none of its layers has an "
+        "argument of that name, so it has no effect. Check the spelling, or leave it out."
+    )

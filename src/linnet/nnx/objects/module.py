@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from linnet.base.config import config
 from linnet.base.errors import listing, near
 from linnet.nnx.objects import sown
 from linnet.nnx.objects.call_hooks import observed
@@ -30,6 +31,11 @@ def _append(old: Any, new: Any) -> Any:
 
 def _nothing() -> Any:
     return ()
+
+
+def _is_noop(captured: Any, asked: bool | None) -> bool:
+    """Return whether a value that nobody captures is let go, as asked for or by the flag."""
+    return captured is None and (config.nnx_sow_capture_noop if asked is None else asked)
 
 
 class Module(Pytree):
@@ -61,11 +67,12 @@ class Module(Pytree):
         value: Any,
         reduce_fn: Callable[[Any, Any], Any] = _append,
         init_fn: Callable[[], Any] = _nothing,
+        capture_noop: bool | None = None,
     ) -> bool:
         """Keep a value that appears during a call, in a variable of this module.
 
         Inside :func:`nnx.capture` the value goes to what is captured, if its type is asked for;
-        outside it goes to an attribute of the module.
+        outside it goes to an attribute of the module, or nowhere with ``capture_noop``.
 
         Args:
             variable_type: the type of the variable, or its registered name.
@@ -73,6 +80,8 @@ class Module(Pytree):
             value: what to keep.
             reduce_fn: joins what was kept before and the new value; by default a tuple grows.
             init_fn: makes what was there before the first value.
+            capture_noop: do nothing outside ``nnx.capture``; ``None`` for what the flag
+                ``nnx_sow_capture_noop`` says.
 
         Returns:
             Whether the value was kept.
@@ -82,7 +91,7 @@ class Module(Pytree):
         """
         kind = _kind(variable_type)
         captured = sown.place_for(self, kind)
-        if captured is sown.NOT_ASKED_FOR:
+        if captured is sown.NOT_ASKED_FOR or _is_noop(captured, capture_noop):
             return False
         if captured is not None:
             before = captured[name]._value if name in captured else init_fn()
@@ -96,16 +105,25 @@ class Module(Pytree):
             setattr(self, name, kind(reduce_fn(init_fn(), value)))
         return True
 
-    def perturb(self, name: str, value: Any, variable_type: Any = Perturbation) -> Any:
+    def perturb(
+        self,
+        name: str,
+        value: Any,
+        variable_type: Any = Perturbation,
+        capture_noop: bool | None = None,
+    ) -> Any:
         """Add a variable of zeros to a value, so that its gradient can be taken.
 
         Inside :func:`nnx.capture` the variable is one of those captured, if its type is asked for,
-        and else the value is returned as it is; outside it is an attribute of the module.
+        and else the value is returned as it is; outside it is an attribute of the module, or there
+        is none with ``capture_noop``.
 
         Args:
             name: the name of the variable.
             value: what to add it to; a pytree of arrays.
             variable_type: the type of the variable, or its registered name.
+            capture_noop: do nothing outside ``nnx.capture``; ``None`` for what the flag
+                ``nnx_sow_capture_noop`` says.
 
         Returns:
             The value plus the variable.
@@ -115,7 +133,7 @@ class Module(Pytree):
         """
         kind = _kind(variable_type)
         captured = sown.place_for(self, kind)
-        if captured is sown.NOT_ASKED_FOR:
+        if captured is sown.NOT_ASKED_FOR or _is_noop(captured, capture_noop):
             return value
         home = self.__dict__ if captured is None else captured
         if name not in home:

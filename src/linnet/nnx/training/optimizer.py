@@ -98,7 +98,7 @@ class Optimizer(Pytree, Generic[M]):
     def __init__(
         self, model: M, tx: Any, *, wrt: Filter = _MISSING, graph: bool | None = None
     ) -> None:
-        require("optax", extra="train", for_="nnx.Optimizer")
+        require("optax", for_="nnx.Optimizer")
         if wrt is _MISSING:
             raise TypeError(
                 "nnx.Optimizer was not told what to train: its argument wrt is missing. Write "
@@ -133,7 +133,7 @@ class Optimizer(Pytree, Generic[M]):
                 "gradients: optimizer.update(model, grads). An optimizer that holds its model is "
                 "nnx.ModelAndOptimizer."
             )
-        optax = require("optax", extra="train", for_="nnx.Optimizer")
+        optax = require("optax", for_="nnx.Optimizer")
         params = as_pure(state(model, self.wrt))
         pure_grads = as_pure(grads)
         _check(params, pure_grads)

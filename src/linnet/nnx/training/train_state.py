@@ -68,7 +68,7 @@ class TrainState(struct.PyTreeNode):
 
     def apply_gradients(self, grads: Any, **kwargs: Any) -> Self:
         """Return the state after an update with these gradients; ``kwargs`` replace fields."""
-        optax = require("optax", extra="train", for_="nnx.TrainState")
+        optax = require("optax", for_="nnx.TrainState")
         updates, opt_state = self.tx.update(grads, self.opt_state, self.params)
         params = optax.apply_updates(self.params, updates)
         return self.replace(step=self.step + 1, params=params, opt_state=opt_state, **kwargs)
