@@ -9,10 +9,14 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from agreement import assert_close, assert_same_function, draw, flops
+from linnet.base.names import read
+from linnet.linen.names import MODULES
+from linnet.nnx import names as nnx_names
 from linnet.ops import activation
 from versions import since_newest
 
-NAMES = [name for name in activation.__all__ if name not in ("prelu", "one_hot", "logsumexp")]
+GATHERED = read(MODULES["activation"]) | read(nnx_names.MODULES["nn.activations"])
+NAMES = sorted(GATHERED.keys() - {"PReLU", "one_hot", "logsumexp"})
 
 
 @pytest.mark.parametrize("name", NAMES)

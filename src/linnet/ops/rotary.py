@@ -57,6 +57,28 @@ def rotary_tables(
     return jnp.sin(angles), jnp.cos(angles)
 
 
+def tables_up_to(length: int, *, size: int, theta: ArrayLike = 10000.0) -> tuple[Array, Array]:
+    """Compute the tables of the first positions; see :func:`rotary_tables`."""
+    return rotary_tables(jnp.arange(length), size=size, theta=theta)
+
+
+def heads_first(vectors: Array) -> Array:
+    """Bring the vectors of each head together.
+
+    Shapes:
+        vectors: ``(*batch, length, heads, depth)``.
+
+    Returns:
+        Array of shape ``(heads, *batch, length, depth)``.
+    """
+    return jnp.moveaxis(vectors, -2, 0)
+
+
+def heads_back(vectors: Array) -> Array:
+    """Undo :func:`heads_first`."""
+    return jnp.moveaxis(vectors, 0, -2)
+
+
 @op()
 def rotate(inputs: Array, sin: Array, cos: Array) -> Array:
     """Turn the planes of vectors by angles given as sines and cosines.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.layers.layer import NO_METADATA, Layer, param, spread
+from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, param, spread
 from linnet.nnx.objects.kinds import Param
 from linnet.ops.activation import prelu
 from linnet.ops.initializers import constant
@@ -44,8 +44,8 @@ class PReLU(Layer):
         slope = constant(negative_slope_init)(None, (), param_dtype)
         self._set_up(
             ("negative_slope",),
-            given,
             negative_slope=param(slope, negative_slope_metadata),
+            **chosen(given, "dtype param_dtype promote_dtype"),
         )
 
     def __call__(self, inputs: Array) -> Array:

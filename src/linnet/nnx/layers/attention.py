@@ -11,7 +11,7 @@ from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionL
 from linnet.nnx.layers.dense import LinearGeneral, default_bias_init
 from linnet.nnx.layers.dot_product import dot_product_attention
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.layers.layer import NO_METADATA, Layer, decided, default_kernel_init
+from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, decided, default_kernel_init
 from linnet.nnx.layers.normalization import LayerNorm
 from linnet.nnx.layers.rotary import counts_positions
 from linnet.nnx.layers.stochastic import forked, next_key
@@ -173,11 +173,18 @@ class MultiHeadAttention(Layer):
         # the keys of parameters are drawn in this order
         self._set_up(
             (*_DATA, "rngs") if keep else _DATA,
-            given,
+            **chosen(given, "num_heads in_features"),
             qkv_features=size,
             out_features=out_features or in_features,
             in_kv_features=kv_features,
             num_kv_heads=kv_heads,
+            **chosen(
+                given,
+                "dtype param_dtype broadcast_dropout dropout_rate deterministic "
+                "precision use_bias attention_fn decode normalize_qk qkv_promote_dtype "
+                "out_promote_dtype ln_promote_dtype qkv_dot_general out_dot_general "
+                "qkv_dot_general_cls out_dot_general_cls",
+            ),
             head_dim=head_dim,
             query=LinearGeneral(in_features, (num_heads, head_dim), **inwards),
             key=LinearGeneral(kv_features, (kv_heads, head_dim), **inwards),
@@ -196,7 +203,9 @@ class MultiHeadAttention(Layer):
                 **shared,
             ),
             rngs=forked(rngs, "dropout", self) if keep else None,
-            **dict.fromkeys(("cached_key", "cached_value", "cache_index")),
+            cached_key=None,
+            cached_value=None,
+            cache_index=None,
         )
 
     def __call__(

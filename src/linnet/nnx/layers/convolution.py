@@ -19,6 +19,7 @@ from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
     Layer,
+    chosen,
     default_kernel_init,
     draw,
     param,
@@ -126,11 +127,17 @@ class Conv(Layer):
             bias = param(draw(stream, bias_init, (out_features,), param_dtype), bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
-            given,
             kernel_shape=shape,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
+            **chosen(given, "in_features out_features"),
             kernel_size=sizes,
+            **chosen(
+                given,
+                "strides padding input_dilation kernel_dilation feature_group_count "
+                "use_bias mask dtype param_dtype precision conv_general_dilated "
+                "promote_dtype preferred_element_type",
+            ),
         )
 
     def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
@@ -236,8 +243,13 @@ class ConvTranspose(Layer):
             bias = param(draw(stream, bias_init, (out_features,), param_dtype), bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
-            given,
             kernel_size=sizes,
+            **chosen(
+                given,
+                "in_features out_features strides padding kernel_dilation use_bias mask "
+                "dtype param_dtype precision transpose_kernel promote_dtype "
+                "preferred_element_type",
+            ),
             kernel_shape=shape,
             kernel=param(kernel, kernel_metadata),
             bias=bias,

@@ -15,6 +15,7 @@ from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
     Layer,
+    chosen,
     default_kernel_init,
     draw,
     draw_flat,
@@ -92,9 +93,13 @@ class Linear(Layer):
             bias = param(draw(stream, bias_init, (out_features,), param_dtype), bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
-            given,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
+            **chosen(
+                given,
+                "in_features out_features use_bias dtype param_dtype precision "
+                "dot_general promote_dtype preferred_element_type",
+            ),
         )
 
     def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:
@@ -192,11 +197,15 @@ class LinearGeneral(Layer):
             bias = param(drawn, bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
-            given,
             in_features=ins,
             out_features=outs,
             axis=axes,
             batch_axis=batch_axis if isinstance(batch_axis, FrozenDict) else FrozenDict(batch_axis),
+            **chosen(
+                given,
+                "use_bias dtype param_dtype precision dot_general dot_general_cls "
+                "promote_dtype preferred_element_type",
+            ),
             kernel=param(kernel, kernel_metadata),
             bias=bias,
         )
@@ -306,10 +315,14 @@ class Einsum(Layer):
             bias = param(drawn, bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
-            given,
             kernel=param(kernel, kernel_metadata),
             bias=bias,
             einsum_str=einsum_str,
+            **chosen(
+                given,
+                "kernel_shape bias_shape dtype param_dtype precision promote_dtype "
+                "einsum_op preferred_element_type",
+            ),
         )
 
     def __call__(

@@ -10,6 +10,7 @@ from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
     Layer,
+    chosen,
     default_embed_init,
     draw,
     param,
@@ -62,9 +63,10 @@ class Embed(Layer):
         table = param(drawn, embedding_metadata)
         self._set_up(
             ("embedding",),
-            given,
             embedding=table,
+            **chosen(given, "num_embeddings features"),
             dtype=dtype or table.get_value().dtype,
+            **chosen(given, "param_dtype promote_dtype"),
         )
 
     def __call__(self, inputs: Array, out_sharding: Any = None) -> Array:

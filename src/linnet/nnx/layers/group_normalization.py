@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from linnet.base.typing import Array, Axes, Dtype, Initializer
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.layers.layer import NO_METADATA, Layer, value_of
+from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, value_of
 from linnet.nnx.layers.normalization import SCALE_AND_BIAS, Promote, factors, statistics_settings
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.random.streams import Rngs
@@ -78,8 +78,6 @@ class GroupNorm(Layer):
         groups = normalization.count_groups(num_groups, group_size, num_features)
         self._set_up(
             SCALE_AND_BIAS,
-            given,
-            drop=("num_features",),
             feature_axis=-1,
             num_groups=groups,
             group_size=num_features // groups,
@@ -87,6 +85,11 @@ class GroupNorm(Layer):
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **chosen(
+                given,
+                "epsilon dtype param_dtype use_bias use_scale reduction_axes axis_name "
+                "axis_index_groups use_fast_variance promote_dtype",
+            ),
         )
 
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:
@@ -159,11 +162,15 @@ class InstanceNorm(Layer):
         given = dict(locals())
         self._set_up(
             SCALE_AND_BIAS,
-            given,
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **chosen(
+                given,
+                "num_features epsilon dtype param_dtype use_bias use_scale feature_axes "
+                "axis_name axis_index_groups use_fast_variance promote_dtype",
+            ),
         )
 
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:

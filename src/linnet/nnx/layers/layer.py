@@ -7,7 +7,6 @@ initializer folds its key itself (``RngStream.draw_later``), and all attributes 
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -53,38 +52,19 @@ class Layer(Module):
         if make is not None:
             cls._needs_rngs = _takes_rngs(make)
 
-    def _set_up(
-        self,
-        data: tuple[str, ...],
-        given: Mapping[str, Any],
-        *,
-        drop: tuple[str, ...] = (),
-        **attributes: Any,
-    ) -> None:
-        """Set all attributes of a new layer at once.
-
-        Args:
-            data: the names of those that are variables.
-            given: the arguments of the constructor, its ``locals()`` at the start. Those that
-                configure the layer become attributes; those that make its variables do not.
-            drop: further ones that do not.
-            **attributes: all others; they come before those given, and count instead of them.
-        """
-        own = vars(self)
-        own.update(attributes)
-        for name in _configuring(tuple(given)):
-            if name not in own and name not in drop:
-                own[name] = given[name]
+    def _set_up(self, data: tuple[str, ...], **attributes: Any) -> None:
+        """Set all attributes of a new layer at once; ``data`` names those that are variables."""
+        vars(self).update(attributes)
         self._statuses.update(dict.fromkeys(data, True))
         note_change(self)
 
 
-@functools.cache
-def _configuring(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those arguments of a constructor that configure a layer."""
-    making = ("_init", "_initializer", "_metadata")
-    others = {"self", "rngs", "keep_rngs", "__class__"}
-    return tuple(name for name in names if name not in others and not name.endswith(making))
+def chosen(given: Mapping[str, Any], names: str) -> dict[str, Any]:
+    """Return some of the arguments of a constructor, its ``locals()``, in the order of the names.
+
+    The order is that in which the attributes of a layer are written and walked.
+    """
+    return {name: given[name] for name in names.split()}
 
 
 def _takes_rngs(make: Any) -> bool:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from linnet.base.typing import Array, Dtype, Initializer
 from linnet.nnx.layers.dense import Linear, default_bias_init
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.layers.layer import NO_METADATA, Layer, draw, params_of, spread
+from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, draw, params_of, spread
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.streams import Rngs
@@ -76,8 +76,11 @@ class LoRA(Layer):
         b = draw(stream, b_initializer, (lora_rank, out_features), param_dtype)
         self._set_up(
             ("lora_a", "lora_b"),
-            given,
-            drop=("lora_rank",),
+            **chosen(
+                given,
+                "in_features out_features dtype param_dtype lora_param_type base_module "
+                "promote_dtype",
+            ),
             lora_a=lora_param_type(a, **a_metadata),
             lora_b=lora_param_type(b, **b_metadata),
         )

@@ -15,6 +15,7 @@ from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.layers.layer import (
     NO_METADATA,
     Layer,
+    chosen,
     decided,
     draw,
     param,
@@ -125,13 +126,18 @@ class BatchNorm(Layer):
         shape = (num_features,)
         self._set_up(
             ("mean", "var", *SCALE_AND_BIAS),
-            given,
             mean=BatchStat(zeros(None, shape, jnp.float32)),
             var=BatchStat(ones(None, shape, jnp.float32)),
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **chosen(
+                given,
+                "num_features use_running_average axis momentum epsilon dtype "
+                "param_dtype use_bias use_scale axis_name axis_index_groups "
+                "use_fast_variance promote_dtype",
+            ),
         )
 
     def __call__(
@@ -255,11 +261,16 @@ class LayerNorm(Layer):
         given = dict(locals())
         self._set_up(
             SCALE_AND_BIAS,
-            given,
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
             ),
             bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **chosen(
+                given,
+                "num_features epsilon dtype param_dtype use_bias use_scale "
+                "reduction_axes feature_axes axis_name axis_index_groups "
+                "use_fast_variance promote_dtype",
+            ),
         )
 
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:
@@ -328,9 +339,14 @@ class RMSNorm(Layer):
         given = dict(locals())
         self._set_up(
             ("scale",),
-            given,
             scale=factors(
                 self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
+            ),
+            **chosen(
+                given,
+                "num_features epsilon dtype param_dtype use_scale reduction_axes "
+                "feature_axes axis_name axis_index_groups use_fast_variance "
+                "promote_dtype",
             ),
         )
 

@@ -9,7 +9,7 @@ from linnet.base.typing import Array
 from linnet.nnx.layers.dot_product import dot_product_attention
 from linnet.nnx.layers.layer import Layer
 from linnet.nnx.objects.variable import Variable
-from linnet.ops.rotary import rotary_embedding, rotary_tables, rotate
+from linnet.ops.rotary import heads_back, heads_first, rotary_embedding, rotate, tables_up_to
 
 
 class RoPE(Layer):
@@ -46,10 +46,10 @@ class RoPE(Layer):
             )
         sin, cos = None, None
         if embedding_size is not None and max_seq_len is not None:
-            tables = rotary_tables(jnp.arange(max_seq_len), size=embedding_size, theta=theta)
+            tables = tables_up_to(max_seq_len, size=embedding_size, theta=theta)
             sin, cos = map(Variable, tables)
         data = () if sin is None else ("cached_sin", "cached_cos")
-        self._set_up(data, {"theta": theta}, cached_sin=sin, cached_cos=cos)
+        self._set_up(data, theta=theta, cached_sin=sin, cached_cos=cos)
 
     def __call__(self, x: Array, input_positions: Array | None = None) -> Array:
         """Turn.
@@ -148,8 +148,7 @@ def dot_product_attention_with_rope(
 
     def turned(vectors: Array, positions: Array | None) -> Array:
         # positions are of the sequence, which stands before the heads
-        by_head = jnp.moveaxis(vectors, -2, 0)  # (heads, *batch, length, depth)
-        return jnp.moveaxis(rope(by_head, positions), 0, -2)
+        return heads_back(rope(heads_first(vectors), positions))
 
     same = input_positions is None or key.shape[-3] == query.shape[-3]
     return dot_product_attention(

@@ -5,7 +5,7 @@ from typing import Any
 
 from linnet.base import errors
 from linnet.base.typing import Array, PRNGKey
-from linnet.nnx.layers.layer import Layer, decided
+from linnet.nnx.layers.layer import Layer, chosen, decided
 from linnet.nnx.random.streams import Rngs, RngStream
 from linnet.ops.dropout import dropout
 from linnet.ops.keys import DeferredKey
@@ -71,7 +71,7 @@ class Dropout(Layer):
         given = dict(locals())
         self._set_up(
             ("rngs",),
-            given,
+            **chosen(given, "rate broadcast_dims deterministic rng_collection"),
             rngs=forked(rngs, rng_collection, self),
         )
 
