@@ -30,6 +30,12 @@ _DATA = (
     *("cached_key", "cached_value", "cache_index"),
 )
 
+_CONFIGURATION = """
+    dtype param_dtype broadcast_dropout dropout_rate deterministic precision use_bias
+    attention_fn decode normalize_qk qkv_promote_dtype out_promote_dtype ln_promote_dtype
+    qkv_dot_general out_dot_general qkv_dot_general_cls out_dot_general_cls
+"""
+
 # arguments that all projections get, and those of the projections inwards
 _SHARED = ("use_bias", "dtype", "param_dtype", "precision", "rngs")
 _INWARDS = ("kernel_init", "bias_init", "kernel_metadata", "bias_metadata")
@@ -41,6 +47,13 @@ def _hooks(promote: Any, dot_general: Any, dot_general_cls: Any) -> dict[str, An
         "dot_general": dot_general,
         "dot_general_cls": dot_general_cls,
     }
+
+
+def _outwards(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the projection outwards: by default those of the others."""
+    own = {name: given[f"out_{name}"] or given[name] for name in _INWARDS}
+    hooks = (given[f"out_{name}"] for name in ("promote_dtype", "dot_general", "dot_general_cls"))
+    return {**own, **_hooks(*hooks)}
 
 
 def _norm(given: Mapping[str, Any], head_dim: int, metadata: Any) -> LayerNorm | None:
@@ -178,13 +191,7 @@ class MultiHeadAttention(Layer):
             out_features=out_features or in_features,
             in_kv_features=kv_features,
             num_kv_heads=kv_heads,
-            **chosen(
-                given,
-                "dtype param_dtype broadcast_dropout dropout_rate deterministic "
-                "precision use_bias attention_fn decode normalize_qk qkv_promote_dtype "
-                "out_promote_dtype ln_promote_dtype qkv_dot_general out_dot_general "
-                "qkv_dot_general_cls out_dot_general_cls",
-            ),
+            **chosen(given, _CONFIGURATION),
             head_dim=head_dim,
             query=LinearGeneral(in_features, (num_heads, head_dim), **inwards),
             key=LinearGeneral(kv_features, (kv_heads, head_dim), **inwards),
@@ -195,11 +202,7 @@ class MultiHeadAttention(Layer):
                 (num_heads, head_dim),
                 out_features or in_features,
                 axis=(-2, -1),
-                kernel_init=out_kernel_init or kernel_init,
-                bias_init=out_bias_init or bias_init,
-                kernel_metadata=out_kernel_metadata or kernel_metadata,
-                bias_metadata=out_bias_metadata or bias_metadata,
-                **_hooks(out_promote_dtype, out_dot_general, out_dot_general_cls),
+                **_outwards(given),
                 **shared,
             ),
             rngs=forked(rngs, "dropout", self) if keep else None,
