@@ -22,61 +22,34 @@ def _check_size(size: int) -> None:
         )
 
 
-def _angles(positions: Array, size: int, theta: ArrayLike) -> Array:
-    """Return the angle of each position in each plane, (..., length) to (..., length, size / 2)."""
+def _tables(positions: Array, size: int, theta: ArrayLike) -> tuple[Array, Array]:
+    """Return sines and cosines, of positions (..., length) each (..., length, size / 2)."""
+    _check_size(size)
     exponents = jnp.arange(0, size, 2, dtype=jnp.float32) / size
-    return positions[..., None] / theta**exponents
+    angles = positions[..., None] / theta**exponents
+    return jnp.sin(angles), jnp.cos(angles)
 
 
-@op(static=["size"])
-def rotary_tables(
-    positions: Array, *, size: int, theta: ArrayLike = 10000.0
-) -> tuple[Array, Array]:
-    """Compute the sines and cosines that vectors at some positions are turned by.
-
-    Shapes:
-        positions: ``(*batch, length)``.
+@op(static=["length", "size"])
+def rotary_tables(*, length: int, size: int, theta: ArrayLike = 10000.0) -> tuple[Array, Array]:
+    """Compute the sines and cosines that vectors at the positions 0, 1, 2 and so on are turned by.
 
     Args:
-        positions: where the vectors stand.
+        length: how many positions there are.
         size: the size of a vector.
         theta: the base of the angles: the larger, the slower the last planes turn.
 
     Returns:
-        Sines and cosines, each of shape ``(*batch, length, size / 2)`` and float32.
+        Sines and cosines, each of shape ``(length, size / 2)`` and float32.
 
     Raises:
         ValueError: the size is odd or not positive.
 
-    >>> sin, cos = rotary_tables(jnp.arange(2), size=4)
+    >>> sin, cos = rotary_tables(length=2, size=4)
     >>> sin.shape, sin[0].tolist(), cos[0].tolist()
     ((2, 2), [0.0, 0.0], [1.0, 1.0])
     """
-    _check_size(size)
-    angles = _angles(positions, size, theta)
-    return jnp.sin(angles), jnp.cos(angles)
-
-
-def tables_up_to(length: int, *, size: int, theta: ArrayLike = 10000.0) -> tuple[Array, Array]:
-    """Compute the tables of the first positions; see :func:`rotary_tables`."""
-    return rotary_tables(jnp.arange(length), size=size, theta=theta)
-
-
-def heads_first(vectors: Array) -> Array:
-    """Bring the vectors of each head together.
-
-    Shapes:
-        vectors: ``(*batch, length, heads, depth)``.
-
-    Returns:
-        Array of shape ``(heads, *batch, length, depth)``.
-    """
-    return jnp.moveaxis(vectors, -2, 0)
-
-
-def heads_back(vectors: Array) -> Array:
-    """Undo :func:`heads_first`."""
-    return jnp.moveaxis(vectors, 0, -2)
+    return _tables(jnp.arange(length), size, theta)
 
 
 @op()
@@ -128,4 +101,27 @@ def rotary_embedding(
     """
     if positions is None:
         positions = jnp.arange(inputs.shape[-2])
-    return rotate(inputs, *rotary_tables(positions, size=inputs.shape[-1], theta=theta))
+    return rotate(inputs, *_tables(positions, inputs.shape[-1], theta))
+
+
+@op()
+def heads_first(vectors: Array) -> Array:
+    """Move the heads of attention away from between a sequence and its vectors.
+
+    Shapes:
+        vectors: ``(*batch, length, heads, depth)``; the result: ``(heads, *batch, length, depth)``.
+
+    >>> heads_first(jnp.ones((1, 5, 2, 4))).shape
+    (2, 1, 5, 4)
+    """
+    return jnp.moveaxis(vectors, -2, 0)
+
+
+@op()
+def heads_last(vectors: Array) -> Array:
+    """Undo ``heads_first``.
+
+    >>> heads_last(jnp.ones((2, 1, 5, 4))).shape
+    (1, 5, 2, 4)
+    """
+    return jnp.moveaxis(vectors, 0, -2)

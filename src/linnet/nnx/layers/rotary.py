@@ -3,13 +3,11 @@
 import functools
 from typing import Any
 
-import jax.numpy as jnp
-
 from linnet.base.typing import Array
 from linnet.nnx.layers.dot_product import dot_product_attention
 from linnet.nnx.layers.layer import Layer
 from linnet.nnx.objects.variable import Variable
-from linnet.ops.rotary import heads_back, heads_first, rotary_embedding, rotate, tables_up_to
+from linnet.ops.rotary import heads_first, heads_last, rotary_embedding, rotary_tables, rotate
 
 
 class RoPE(Layer):
@@ -24,6 +22,7 @@ class RoPE(Layer):
     Raises:
         ValueError: one of ``embedding_size`` and ``max_seq_len`` without the other, or an odd size.
 
+    >>> import jax.numpy as jnp
     >>> from linnet import nnx
     >>> rope = nnx.RoPE(embedding_size=4, max_seq_len=8)
     >>> rope(jnp.ones((1, 5, 4))).shape
@@ -46,7 +45,7 @@ class RoPE(Layer):
             )
         sin, cos = None, None
         if embedding_size is not None and max_seq_len is not None:
-            tables = tables_up_to(max_seq_len, size=embedding_size, theta=theta)
+            tables = rotary_tables(length=max_seq_len, size=embedding_size, theta=theta)
             sin, cos = map(Variable, tables)
         data = () if sin is None else ("cached_sin", "cached_cos")
         self._set_up(data, theta=theta, cached_sin=sin, cached_cos=cos)
@@ -87,7 +86,7 @@ def _check_positions(x: Array, positions: Array) -> None:
     Raises:
         ValueError: they do not.
     """
-    batch, given = (*x.shape[:-2], x.shape[-2]), jnp.shape(positions)
+    batch, given = x.shape[:-1], tuple(positions.shape)
     fits = len(given) <= len(batch) and all(
         size in (1, wanted) for size, wanted in zip(reversed(given), reversed(batch), strict=False)
     )
@@ -140,6 +139,7 @@ def dot_product_attention_with_rope(
     Returns:
         Array of shape ``(*batch, queries, heads, depth)``.
 
+    >>> import jax.numpy as jnp
     >>> from linnet import nnx
     >>> one = jnp.ones((1, 2, 1, 4))
     >>> dot_product_attention_with_rope(one, one, 3 * one, rope=nnx.RoPE()).shape
@@ -147,8 +147,8 @@ def dot_product_attention_with_rope(
     """
 
     def turned(vectors: Array, positions: Array | None) -> Array:
-        # positions are of the sequence, which stands before the heads
-        return heads_back(rope(heads_first(vectors), positions))
+        # the last axis but one has to be the sequence, which positions are of
+        return heads_last(rope(heads_first(vectors), positions))
 
     same = input_positions is None or key.shape[-3] == query.shape[-3]
     return dot_product_attention(
