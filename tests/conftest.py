@@ -43,7 +43,9 @@ os.environ["XLA_FLAGS"] = " ".join(
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_pool, "1")
 
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers have it from the process that starts them
+if (
+    "JAX_COMPILATION_CACHE_DIR" not in os.environ
+):  # workers have it from the process that starts them
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="linnet-compiled-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
