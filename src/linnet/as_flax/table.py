@@ -18,6 +18,12 @@ def _homes(package: str, table: dict[str, str]) -> dict[str, str]:
     }
 
 
+# the modules of NNX that are files of their own under Flax's names
+_OWN = (
+    *("compat", "spmd", "summary", "training", "training.ema", "training.metrics"),
+    *("training.optimizer", "transforms"),
+)
+
 MODULES = {
     "flax": "linnet.as_flax.flax",
     "flax.configurations": "linnet.base.config",
@@ -34,14 +40,7 @@ MODULES = {
     "flax.linen.transforms": "linnet.linen.transforms",
     **_homes("linen", _LINEN),
     "flax.nnx": "linnet.nnx",
-    "flax.nnx.compat": "linnet.nnx.compat",
-    "flax.nnx.spmd": "linnet.nnx.spmd",
-    "flax.nnx.summary": "linnet.nnx.summary",
-    "flax.nnx.training": "linnet.nnx.training",
-    "flax.nnx.training.ema": "linnet.nnx.training.ema",
-    "flax.nnx.training.metrics": "linnet.nnx.training.metrics",
-    "flax.nnx.training.optimizer": "linnet.nnx.training.optimizer",
-    "flax.nnx.transforms": "linnet.nnx.transforms",
+    **{f"flax.nnx.{name}": f"linnet.nnx.{name}" for name in _OWN},
     **_homes("nnx", _NNX),
     "flax.serialization": "linnet.tree.serialization",
     "flax.struct": "linnet.tree.struct",

@@ -10,104 +10,15 @@ name goes on working. Two rules follow from that: names here are not ours to tid
 Flax raises as a plain ``ValueError``, ``TypeError`` or ``AttributeError`` inherits from that too.
 """
 
-from linnet.base.errors.data import (
-    FlaxAlreadyImportedError as FlaxAlreadyImportedError,
-    GradientStructureError as GradientStructureError,
-    SerializationError as SerializationError,
-    ShapeMismatchError as ShapeMismatchError,
-    StateDictMismatchError as StateDictMismatchError,
-    UnserializableTypeError as UnserializableTypeError,
-    misfit_text as misfit_text,
-    trained_collections as trained_collections,
-    trained_kinds as trained_kinds,
-    unread_state as unread_state,
-)
-from linnet.base.errors.lifting import (
-    MISSING_INSIDE as MISSING_INSIDE,
-    ArgumentNumberError as ArgumentNumberError,
-    AxesError as AxesError,
-    AxisSizeError as AxisSizeError,
-    CarryStructureError as CarryStructureError,
-    IgnoredKeywordsWarning as IgnoredKeywordsWarning,
-    LiftedArgumentError as LiftedArgumentError,
-    LoopDependenceError as LoopDependenceError,
-    NoSuchMethodError as NoSuchMethodError,
-    ReduceAxesError as ReduceAxesError,
-    ScanArgumentError as ScanArgumentError,
-    ScanResultError as ScanResultError,
-    StaticArgumentError as StaticArgumentError,
-    TransformedMethodReturnValueError as TransformedMethodReturnValueError,
-    TransformTargetError as TransformTargetError,
-    UnboundTransformedError as UnboundTransformedError,
-    left_outside as left_outside,
-)
-from linnet.base.errors.modules import (
-    ApplyModuleInvalidMethodError as ApplyModuleInvalidMethodError,
-    AssignSubModuleError as AssignSubModuleError,
-    CallCompactUnboundModuleError as CallCompactUnboundModuleError,
-    CallSetupUnboundModuleError as CallSetupUnboundModuleError,
-    CallShareScopeOnUnboundModuleError as CallShareScopeOnUnboundModuleError,
-    CallUnbindOnUnboundModuleError as CallUnbindOnUnboundModuleError,
-    DescriptorAttributeError as DescriptorAttributeError,
-    IncorrectPostInitOverrideError as IncorrectPostInitOverrideError,
-    InvalidInstanceModuleError as InvalidInstanceModuleError,
-    InvalidScopeError as InvalidScopeError,
-    MissingAttributeError as MissingAttributeError,
-    MultipleMethodsCompactError as MultipleMethodsCompactError,
-    NameInUseError as NameInUseError,
-    ReservedModuleAttributeError as ReservedModuleAttributeError,
-    SetAttributeFrozenModuleError as SetAttributeFrozenModuleError,
-    SetAttributeInModuleSetupError as SetAttributeInModuleSetupError,
-    UnboundModuleError as UnboundModuleError,
-    VariableOutsideSetupError as VariableOutsideSetupError,
-)
-from linnet.base.errors.streams import (
-    InvalidSeedError as InvalidSeedError,
-    MissingCacheError as MissingCacheError,
-    MissingStreamsError as MissingStreamsError,
-    StackedKeysError as StackedKeysError,
-    UndecidedModeError as UndecidedModeError,
-    UnknownStreamError as UnknownStreamError,
-)
-from linnet.base.errors.transforms import (
-    BoundMethodError as BoundMethodError,
-    ConflictingPlacementError as ConflictingPlacementError,
-    LostUpdateWarning as LostUpdateWarning,
-    MappedUpdateError as MappedUpdateError,
-    StateMismatchError as StateMismatchError,
-    TraceContextError as TraceContextError,
-    UncarriedUpdateWarning as UncarriedUpdateWarning,
-    UnplacedVariableError as UnplacedVariableError,
-    VariableReplacedWarning as VariableReplacedWarning,
-)
-from linnet.base.errors.variables import (
-    ApplyScopeInvalidVariablesStructureError as ApplyScopeInvalidVariablesStructureError,
-    ApplyScopeInvalidVariablesTypeError as ApplyScopeInvalidVariablesTypeError,
-    InvalidFilterError as InvalidFilterError,
-    InvalidRngError as InvalidRngError,
-    JaxTransformError as JaxTransformError,
-    KindError as KindError,
-    LazyInitError as LazyInitError,
-    MisfitError as MisfitError,
-    ModifyScopeVariableError as ModifyScopeVariableError,
-    PartitioningUnspecifiedError as PartitioningUnspecifiedError,
-    ScopeCollectionNotFound as ScopeCollectionNotFound,
-    ScopeParamNotFoundError as ScopeParamNotFoundError,
-    ScopeParamShapeError as ScopeParamShapeError,
-    ScopeVariableNotFoundError as ScopeVariableNotFoundError,
-    differentiated_state as differentiated_state,
-    made_of_zeros as made_of_zeros,
-)
-from linnet.base.errors.words import (
-    LinnetError as LinnetError,
-    LinnetWarning as LinnetWarning,
-    listing as listing,
-    misspelt as misspelt,
-    near as near,
-    no_such_name as no_such_name,
-    path_text as path_text,
-    place as place,
-    short as short,
-)
+# each of these modules holds errors and what words them, and nothing else
+# ruff: noqa: F403
+from linnet.base.errors.data import *
+from linnet.base.errors.lifting import *
+from linnet.base.errors.modules import *
+from linnet.base.errors.streams import *
+from linnet.base.errors.transforms import *
+from linnet.base.errors.variables import *
+from linnet.base.errors.words import *
+from linnet.base.errors.words import LinnetError
 
 FlaxError = LinnetError

@@ -169,19 +169,6 @@ def scan(
     >>> variables["params"]["Dense_0"]["kernel"].shape
     (8, 4, 4)
     """
-    options = Scan(
-        variable_axes,
-        variable_broadcast,
-        variable_carry,
-        split_rngs,
-        in_axes,
-        out_axes,
-        length,
-        reverse,
-        unroll,
-        data_transform,
-        metadata_params,
-        _split_transpose,
-        check_constancy_invariants,
-    )
+    given = locals()
+    options = Scan(**{name: given[name] for name in given.keys() - {"target", "methods"}})
     return transformed(target, options, methods)

@@ -97,14 +97,6 @@ def vmap(
     >>> jax.tree.map(jnp.shape, variables["params"])
     {'bias': (5, 2), 'kernel': (5, 3, 2)}
     """
-    options = Vmap(
-        variable_axes,
-        split_rngs,
-        in_axes,
-        out_axes,
-        axis_size,
-        axis_name,
-        spmd_axis_name,
-        metadata_params,
-    )
+    given = locals()
+    options = Vmap(**{name: given[name] for name in given.keys() - {"target", "methods"}})
     return transformed(target, options, methods)

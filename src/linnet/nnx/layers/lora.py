@@ -153,6 +153,7 @@ class LoRALinear(Linear):
         b_metadata: Mapping[str, Any] = NO_METADATA,
         **kwargs: Any,
     ) -> None:
+        given = locals()
         super().__init__(in_features, out_features, rngs=rngs, **kwargs)
         self.lora = LoRA(
             in_features,
@@ -160,13 +161,10 @@ class LoRALinear(Linear):
             out_features,
             dtype=lora_dtype,
             param_dtype=lora_param_dtype,
-            a_initializer=a_initializer,
-            b_initializer=b_initializer,
-            lora_param_type=lora_param_type,
             promote_dtype=lora_promote_dtype,
-            rngs=rngs,
-            a_metadata=a_metadata,
-            b_metadata=b_metadata,
+            **chosen(
+                given, "a_initializer b_initializer lora_param_type rngs a_metadata b_metadata"
+            ),
         )
 
     def __call__(self, x: Array, out_sharding: Any = None) -> Array:  # pyright: ignore[reportIncompatibleMethodOverride] - Flax's names

@@ -313,20 +313,11 @@ def dataclass(
     >>> jax.tree.leaves(Point(2.0))
     [2.0]
     """
+    options = {name: value for name, value in locals().items() if name != "cls"}
 
     def make(cls: Any) -> Any:
         declared = attributes.declared_in(cls)
-        made = dataclasses.dataclass(
-            init=init,
-            repr=False,
-            eq=eq,
-            order=order,
-            unsafe_hash=unsafe_hash,
-            match_args=match_args,
-            kw_only=kw_only,
-            slots=slots,
-            weakref_slot=weakref_slot,
-        )(cls)
+        made = dataclasses.dataclass(repr=False, **options)(cls)
         made._declared = {**made._declared, **declared, **attributes.declared_in(made)}
         return made
 

@@ -203,10 +203,7 @@ class Variable(Node, Generic[A]):
                 "takes over value and metadata of its own type only. To set just the value, write "
                 "`v[...] = other[...]`."
             )
-        if self is other:
-            return
-        self.set_raw_value(other.get_raw_value())
-        self._replace_metadata(dict(other._metadata))
+        self.update_from_state(other)
 
     def update_from_state(self, variable_state: "Variable[A]") -> None:
         """Take over value and metadata of a variable of a state."""
