@@ -201,7 +201,7 @@ class Model(nn.Module):
 
 Model().init(key, x)
 """,
-        ("/ (Model)", "self.hidden = float32[8, 3]", "self.sow('intermediates', 'hidden', value)"),
+        ("/ (Model)", "self.hidden = float32[8,3]", "self.sow('intermediates', 'hidden', value)"),
     ),
     Mistake(
         "Overwriting a field in `setup`",

@@ -21,19 +21,10 @@ from typing import Any, cast
 import jax
 import numpy as np
 
+from linnet.base.errors import shape_text as shape_text
 from linnet.base.jaxcompat import trace_of
 
 _INDENT = "  "
-
-
-def shape_text(value: Any) -> str:
-    """Write an array, or what is shaped like one, by its dtype and shape.
-
-    >>> import jax
-    >>> shape_text(jax.ShapeDtypeStruct((2, 3), "bfloat16"))
-    'bfloat16[2,3]'
-    """
-    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
 
 
 # --- objects ---------------------------------------------------------------------------------

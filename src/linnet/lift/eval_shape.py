@@ -9,5 +9,4 @@ from linnet.lift.engine import Changes, Groups, Plan, PureFunction
 
 def run(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
     """Trace a pure function, and compute nothing; for ``engine.carry``."""
-    del plan
     return jax.eval_shape(pure, groups, arguments)

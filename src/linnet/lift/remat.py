@@ -15,7 +15,6 @@ def run(**options: Any) -> Run:
     """
 
     def call(pure: PureFunction, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
-        del plan
         return jax.checkpoint(pure, **options)(groups, arguments)
 
     return call

@@ -231,7 +231,7 @@ def scan(loop: Loop, constants: list[Any], **options: Any) -> tuple[Changes, Any
 
 
 def check_carry(transform: str, before: Any, after: Any) -> None:
-    """Raise if a carry is not like the one before; dtypes that JAX promotes itself are let be.
+    """Raise if a carry is not like the one before; ignore dtype changes that JAX promotes.
 
     Raises:
         CarryStructureError: it is not; all differences are named.
@@ -242,23 +242,15 @@ def check_carry(transform: str, before: Any, after: Any) -> None:
     for path in one:
         if path not in other:
             continue
-        (was, weak), (now, _) = (_type_of(tree[path]) for tree in (one, other))
-        if was[1] != now[1] or (was[0] != now[0] and not weak):
-            differences.append(f"{_name(path)} was {_shown(was)}, became {_shown(now)}")
+        was, now = (jax.typeof(tree[path]) for tree in (one, other))
+        if was.shape != now.shape or (was.dtype != now.dtype and not was.weak_type):
+            told = f"was {errors.shape_text(was)}, became {errors.shape_text(now)}"
+            differences.append(f"{_name(path)} {told}")
     structures = [jax.tree.structure(tree[1]) for tree in (before, after)]
     if not differences and structures[0] != structures[1]:
         differences.append(f"its structure was {structures[0]}, became {structures[1]}")
     if differences:
         raise errors.CarryStructureError(transform, differences)
-
-
-def _type_of(value: Any) -> tuple[tuple[Any, tuple[int, ...]], bool]:
-    aval = jax.typeof(value)
-    return (aval.dtype, aval.shape), aval.weak_type
-
-
-def _shown(kind: tuple[Any, tuple[int, ...]]) -> str:
-    return f"{kind[0]}[{','.join(map(str, kind[1]))}]"
 
 
 def _name(path: Any) -> str:

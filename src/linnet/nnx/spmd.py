@@ -18,15 +18,11 @@ from linnet.nnx.objects.sharding import (
     sharding_of,
     spec_of,
 )
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape
 from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME
 
 A = TypeVar("A")
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
 
 
 def get_partition_spec(tree: A) -> A:
@@ -42,7 +38,7 @@ def get_partition_spec(tree: A) -> A:
             return leaf.replace(spec_of(leaf.get_metadata()))
         return PartitionSpec() if hasattr(leaf, "shape") else None
 
-    return jax.tree.map(spec, tree, is_leaf=_is_variable)
+    return jax.tree.map(spec, tree, is_leaf=is_variable)
 
 
 def get_named_sharding(tree: A, mesh: Any) -> A:
@@ -70,7 +66,6 @@ def get_abstract_model(
         mesh: the mesh that it is to lie on.
         graph: taken for Flax's sake.
     """
-    del graph
     with jax.set_mesh(mesh):
         graphdef, state = split(eval_shape(init_fn))
 
@@ -81,7 +76,7 @@ def get_abstract_model(
         value = leaf.get_raw_value()
         return leaf.replace(jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding))
 
-    return graphdef, jax.tree.map(with_sharding, state, is_leaf=_is_variable)
+    return graphdef, jax.tree.map(with_sharding, state, is_leaf=is_variable)
 
 
 def with_partitioning(

@@ -40,7 +40,6 @@ class Normal(Initializer):
 
     def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale a standard normal."""
-        del shape
         if not _is_real(dtype):
             return None
         return Plan(np.asarray(self.stddev, dtype))
@@ -57,7 +56,6 @@ class TruncatedNormal(Initializer):
 
     def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale a standard normal, cut."""
-        del shape
         if not _is_real(dtype):
             return None
         return Plan(np.asarray(self.stddev, dtype), self.lower, self.upper)
@@ -72,7 +70,6 @@ class Uniform(Initializer):
 
     def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
         """Scale the unit interval."""
-        del shape
         if not _is_real(dtype):
             return None
         return Plan(np.asarray(self.scale, dtype), 0.0, 1.0, uniform=True)

@@ -209,7 +209,6 @@ class Initializer:
 
     def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> "Plan | None":
         """Return how to draw, or ``None`` to leave the draw to JAX."""
-        del shape, dtype
         return None
 
     def arguments(self) -> tuple[tuple[str, Any], ...]:

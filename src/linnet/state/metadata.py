@@ -35,7 +35,6 @@ class AxisMetadata(Generic[A]):
         Args:
             val: the value.
         """
-        del val
         self._missing("replace_boxed")
 
     def add_axis(self, index: int, params: Mapping[Any, Any]) -> Self:
@@ -45,7 +44,6 @@ class AxisMetadata(Generic[A]):
             index: where the axis is.
             params: what the transform says about the axis (its ``metadata_params``).
         """
-        del index, params
         self._missing("add_axis")
 
     def remove_axis(self, index: int, params: Mapping[Any, Any]) -> Self:
@@ -55,7 +53,6 @@ class AxisMetadata(Generic[A]):
             index: where the axis was.
             params: what the transform says about the axis (its ``metadata_params``).
         """
-        del index, params
         self._missing("remove_axis")
 
     def _missing(self, method: str) -> NoReturn:

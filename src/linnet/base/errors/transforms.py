@@ -117,3 +117,13 @@ class ConflictingPlacementError(LinnetError, ValueError):
             f"In {transform}, one variable is reached at {told}. It is one variable and can cross "
             "in one way only. Give both places the same one, or copy the variable with nnx.clone."
         )
+
+
+class VariableSortError(LinnetError, NotImplementedError):
+    """Variables of a sort that Linnet does not have were asked for."""
+
+    def __init__(self, what: str, hijax: Any, ref: Any) -> None:
+        super().__init__(
+            f"{what}(hijax={hijax}, ref={ref}) asks for variables whose values are JAX "
+            "references. Variables are Python objects here; leave the arguments out."
+        )

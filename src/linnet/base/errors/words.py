@@ -72,9 +72,19 @@ def _closest(name: str, names: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.65)), None)
 
 
+def shape_text(value: Any) -> str:
+    """Write an array, or what is shaped like one, by its dtype and shape.
+
+    >>> import jax
+    >>> shape_text(jax.ShapeDtypeStruct((2, 3), "bfloat16"))
+    'bfloat16[2,3]'
+    """
+    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+
+
 def short(value: Any, limit: int = 60) -> str:
     """Write a value on one line, shortened; an array by its dtype and shape."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
+        return shape_text(value)
     text = " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

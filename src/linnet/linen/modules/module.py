@@ -330,7 +330,6 @@ class Module(ModuleVariables):
         (1, 3)
         """
         _check_instance(self, "bind")
-        del args
         store = functional.store_for_apply(self, variables, rngs, mutable)
         return self.clone(parent=store.root)
 

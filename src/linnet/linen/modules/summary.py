@@ -76,7 +76,6 @@ def module_paths(
 ) -> dict[str, Any]:
     """Return the modules that ``init`` runs by path; see ``Module.module_paths``."""
     calls, _ = _record(module, rngs, args, kwargs, mutable)
-    del show_repeated  # a dictionary has one place for a path
     found: dict[str, Any] = {}
     for call in calls:
         path = "/".join(call.path)

@@ -69,7 +69,6 @@ def value_and_grad(
     >>> float(y), slope.shape
     (2.0, (1, 2))
     """
-    del reduce_axes
     return call_function(fn, Grad(has_aux, variables, rngs), mdl, primals, {})
 
 
@@ -96,7 +95,6 @@ def grad(
     Returns:
         A tuple with the gradient by each argument; with ``has_aux``, that and the other output.
     """
-    del reduce_axes
     options = Grad(has_aux, variables, rngs, "grad")
     result, grads = call_function(fn, options, mdl, primals, {})
     return (grads, result[1]) if has_aux else grads

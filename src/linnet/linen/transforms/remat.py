@@ -68,7 +68,6 @@ def remat(
     >>> jax.tree.map(jnp.shape, variables["params"])
     {'layers_0': {'bias': (3,), 'kernel': (2, 3)}}
     """
-    del concrete
     options = Remat(variables, rngs, prevent_cse, names_of(static_argnums), policy)
     return transformed(target, options, methods, "Checkpoint")
 

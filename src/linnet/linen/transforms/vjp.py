@@ -84,5 +84,4 @@ def vjp(
     >>> jax.tree.map(jnp.shape, of_variables), of_x.shape
     ({'params': {'bias': (3,), 'kernel': (2, 3)}}, (1, 2))
     """
-    del reduce_axes, multi_scope
     return call_function(fn, Vjp(has_aux, vjp_variables, variables, rngs), mdl, primals, {})

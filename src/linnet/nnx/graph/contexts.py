@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from linnet.base.typing import MISSING
 from linnet.nnx.graph.build import Builder, new_variable
 from linnet.nnx.graph.flatten import Walk
 from linnet.nnx.graph.graphdef import GraphDef, intern_graphdef, joined, leaves_in_order
@@ -25,9 +26,6 @@ from linnet.nnx.objects.nodes import is_node, iter_graph
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable, raw_value_of
 from linnet.state.filters import sorted_into
-
-_MISSING: Any = object()
-
 
 # --- contexts --------------------------------------------------------------------------------
 
@@ -291,13 +289,11 @@ jax.tree_util.register_pytree_with_keys(
 
 def default_split_fn(ctx: SplitContext, path: Any, prefix: Any, leaf: Any) -> Any:
     """Take an object apart into structure and state."""
-    del path, prefix
     return NodeStates.from_split(*ctx.split(leaf))
 
 
 def merge_tree_node(ctx: MergeContext, path: Any, prefix: Any, leaf: Any) -> Any:
     """Put an object together that was taken apart into structure and states."""
-    del path, prefix
     if not isinstance(leaf, NodeStates):
         raise ValueError(f"from_tree expected a NodeStates, but found {type(leaf).__name__}.")
     return ctx.merge(leaf.graphdef, *leaf.states)
@@ -312,7 +308,7 @@ def to_tree(
     tree: Any,
     /,
     *,
-    prefix: Any = _MISSING,
+    prefix: Any = MISSING,
     split_fn: Callable[[SplitContext, Any, Any, Any], Any] = default_split_fn,
     map_non_graph_nodes: bool = False,
     ctxtag: Hashable | None = None,
@@ -366,7 +362,7 @@ def from_tree(
     tree: Any,
     /,
     *,
-    prefix: Any = _MISSING,
+    prefix: Any = MISSING,
     merge_fn: Callable[[MergeContext, Any, Any, Any], Any] = merge_tree_node,
     is_node_leaf: Callable[[Any], bool] = is_tree_node,
     is_leaf: Callable[[Any], bool] = is_tree_node,
@@ -399,7 +395,7 @@ def from_tree(
 
 
 def _spread(prefix: Any, tree: Any, count: int, is_leaf: Any = is_node) -> list[Any]:
-    if prefix is _MISSING:
+    if prefix is MISSING:
         return [None] * count
     found: list[Any] = []
 

@@ -83,7 +83,6 @@ class GraphDef(Generic[Node]):
 
     def apply(self, state: Any, *states: Any, graph: bool | None = None) -> Any:
         """Call a method of the object on a state: ``y, (graphdef, state) = g.apply(state)(x)``."""
-        del graph
         return CallProxy(self, (state, *states))
 
     def with_no_outer_index(self) -> "GraphDef[Node]":

@@ -23,7 +23,6 @@ def recursive_map(f: Callable[[Path, Any], Any], node: Any, /, *, graph: bool | 
 
     Shared parts are mapped once and stay shared.
     """
-    del graph
     return map_in_place(f, clone(node, variables=True))
 
 
@@ -67,12 +66,10 @@ def map(  # noqa: A001 - Flax's name
     >>> print(doubled.w[...])
     [2. 2.]
     """
-    del graph, recreate_variables
     layout = layout_of(node)
     leaves = [f(p, leaf) for p, leaf in zip(layout.paths, layout.leaves(), strict=True)]
 
     def as_given(definition: VariableDef, value: Any) -> Any:
-        del definition
         return value
 
     made, _ = rebuild(layout.graphdef, leaves, as_given)

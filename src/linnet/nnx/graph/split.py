@@ -54,7 +54,6 @@ def split(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
     >>> nnx.merge(graphdef, params, rest).w is model.w
     True
     """
-    del graph
     layout = layout_of(node)
     if not filters:
         return layout.graphdef, _state(layout)
@@ -93,7 +92,6 @@ def state(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
     Returns:
         One state, or a tuple of states for several filters. They share the model's variables.
     """
-    del graph
     layout = layout_of(node)
     if not filters:
         return _state(layout)
@@ -108,7 +106,6 @@ def variables(node: Any, *filters: Filter, graph: bool | None = None) -> Any:
 
 def graphdef(node: Any, /, *, graph: bool | None = None) -> GraphDef[Any]:
     """Return the structure of a model."""
-    del graph
     return layout_of(node).graphdef
 
 
@@ -130,7 +127,6 @@ def flatten(
         ref_outer_index: taken for Flax's sake.
         graph: taken for Flax's sake.
     """
-    del ref_index, ref_outer_index, graph
     layout = layout_of(node)
     if not with_paths:
         return layout.graphdef, layout.values()
@@ -159,7 +155,6 @@ def merge(
         ValueError: leaves are missing, or there are some that the structure does not know; all of
             them are named.
     """
-    del recreate_variables
     if isinstance(graphdef_or_graphstate, GraphState):
         parts = (graphdef_or_graphstate, *states)
         structure, states = parts[0]._graphdef, tuple(part._state for part in parts)
@@ -187,7 +182,6 @@ def unflatten(
 
     Args are those of :func:`merge`.
     """
-    del index_ref, outer_index_outer_ref, recreate_variables
     leaves = leaves_in_order(graphdef, state)
     made, _ = rebuild(graphdef, leaves, copied_variable if copy_variables else new_variable)
     return made
@@ -202,7 +196,6 @@ def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool 
         arrays: whether to copy the arrays too.
         graph: taken for Flax's sake.
     """
-    del graph
     layout = layout_of(node)
     leaves = layout.leaves() if not variables else layout.values()
     if arrays:

@@ -19,7 +19,7 @@ from linnet.base import errors
 from linnet.display import notebook
 from linnet.display.outline import Outline, pair_key, repr_key, text_of
 from linnet.nnx.objects.nodes import sort_key
-from linnet.nnx.objects.variable import Variable, with_value
+from linnet.nnx.objects.variable import Variable, value_of, with_value
 from linnet.state.filters import Filter, PathIn, sorted_into
 
 K = TypeVar("K")
@@ -408,10 +408,6 @@ def to_pure_dict(state: Any, extract_fn: Callable[[Any], Any] | None = None) -> 
     >>> nnx.to_pure_dict(nnx.State({"a": nnx.Param(1)}))
     {'a': 1}
     """
-
-    def value_of(leaf: Any) -> Any:
-        return leaf.get_value() if isinstance(leaf, Variable) else leaf
-
     extract = extract_fn or value_of
     return from_flat_state([(p, extract(leaf)) for p, leaf in items_of(state)], cls=dict)
 

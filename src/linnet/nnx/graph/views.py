@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import jax
 
+from linnet.base import errors
 from linnet.base.errors import listing, near
 from linnet.nnx.graph.definitions import VariableDef
 from linnet.nnx.graph.graphdef import rebuild
@@ -17,7 +18,7 @@ from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.module import assign_attributes, iter_modules, not_found
 from linnet.nnx.objects.sharding import sharding_of
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, is_variable, value_of
 from linnet.state.filters import Filter, to_predicate
 
 A = TypeVar("A")
@@ -55,7 +56,6 @@ def view(
     >>> model.layers[0].deterministic
     False
     """
-    del graph
     made = clone(node, variables=False)
     picks = to_predicate(only)
     unused = set(kwargs)
@@ -93,7 +93,6 @@ def view_info(node: Any, /, *, only: Filter = ..., graph: bool | None = None) ->
         only: only modules that this filter matches.
         graph: taken for Flax's sake.
     """
-    del graph
     picks = to_predicate(only)
     classes = {type(m).__name__: type(m) for path, m in iter_modules(node) if picks(path, m)}
     lines: list[str] = []
@@ -160,7 +159,6 @@ def with_attributes(
     Raises:
         ValueError: no module has one of the attributes.
     """
-    del graph
     made = clone(node, variables=False)
     missing = assign_attributes(made, only, attributes)
     if missing and raise_if_not_found:
@@ -191,12 +189,8 @@ def with_vars(
     Raises:
         NotImplementedError: variables of another sort are asked for.
     """
-    del mutable, allow_duplicates
     if hijax or ref:
-        raise NotImplementedError(
-            f"with_vars(hijax={hijax}, ref={ref}) asks for variables whose values are JAX "
-            "references. Variables are Python objects here; leave the arguments out."
-        )
+        raise errors.VariableSortError("with_vars", hijax, ref)
     picks = to_predicate(only)
     layout = layout_of(node)
     leaves = [
@@ -232,15 +226,8 @@ def var_defaults(*, hijax: bool | None = None, ref: bool | None = None) -> VarDe
         NotImplementedError: another sort is asked for.
     """
     if hijax or ref:
-        raise NotImplementedError(
-            f"var_defaults(hijax={hijax}, ref={ref}) asks for variables whose values are JAX "
-            "references. Variables are Python objects here; leave the arguments out."
-        )
+        raise errors.VariableSortError("var_defaults", hijax, ref)
     return VarDefaults()
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
 
 
 def as_pure(tree: A) -> A:
@@ -250,11 +237,7 @@ def as_pure(tree: A) -> A:
     >>> nnx.as_pure(nnx.State({"a": nnx.Param(1.0)})).a
     1.0
     """
-
-    def value_of(leaf: Any) -> Any:
-        return leaf.get_value() if isinstance(leaf, Variable) else leaf
-
-    return jax.tree.map(value_of, tree, is_leaf=_is_variable)
+    return jax.tree.map(value_of, tree, is_leaf=is_variable)
 
 
 def as_abstract(tree: A, graph: bool | None = None) -> A:
@@ -267,11 +250,9 @@ def as_abstract(tree: A, graph: bool | None = None) -> A:
     >>> nnx.as_abstract(nnx.Param(jnp.ones(2)))[...]
     ShapeDtypeStruct(shape=(2,), dtype=float32)
     """
-    del graph
     layout = layout_of(tree)
 
     def abstract(definition: VariableDef, leaf: Any) -> Any:
-        del definition
         sharding = sharding_of(leaf.get_metadata())
         value = jax.tree.map(lambda x: _struct(x, sharding), leaf.get_raw_value())
         return type(leaf).from_metadata(value, leaf.get_metadata())

@@ -17,9 +17,10 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 
+from linnet.base.typing import MISSING
+
 T = TypeVar("T")
 
-_MISSING: Any = object()
 
 _IS_DATA, _IS_STATIC = "__data__", "__static__"
 Data: TypeAlias = Annotated[T, _IS_DATA]  # annotates an attribute in the class body as data
@@ -53,8 +54,8 @@ def register_data_type(type_: T, /) -> T:
 def nature(value: Any) -> bool | None:
     """Tell whether a value is data (``True``), static (``False``), or a container of either."""
     cls = type(value)
-    found = _natures.get(cls, _MISSING)
-    if found is _MISSING:
+    found: Any = _natures.get(cls, MISSING)
+    if found is MISSING:
         if isinstance(value, tuple(_data_types)):
             found = True
         elif isinstance(value, type) or jax.tree_util.all_leaves([value]):
@@ -104,7 +105,7 @@ def holds_data(value: Any) -> bool:
 # --- saying it explicitly --------------------------------------------------------------------
 
 
-def data(value: Any = _MISSING, /, **kwargs: Any) -> Any:
+def data(value: Any = MISSING, /, **kwargs: Any) -> Any:
     """Mark a value that is assigned to an attribute, or a field of a dataclass, as data.
 
     Args:
@@ -125,7 +126,7 @@ def data(value: Any = _MISSING, /, **kwargs: Any) -> Any:
     return _specified(value, static=False, kwargs=kwargs)
 
 
-def static(value: Any = _MISSING, /, **kwargs: Any) -> Any:
+def static(value: Any = MISSING, /, **kwargs: Any) -> Any:
     """Mark a value that is assigned to an attribute, or a field of a dataclass, as static.
 
     Args:
@@ -140,7 +141,7 @@ def static(value: Any = _MISSING, /, **kwargs: Any) -> Any:
 
 def _specified(value: Any, *, static: bool, kwargs: dict[str, Any]) -> Any:
     metadata = {**kwargs.pop("metadata", {}), "static": static}
-    if value is not _MISSING:
+    if value is not MISSING:
         metadata["nnx_value"] = value
         if isinstance(value, int | float | str | tuple | type(None)):
             kwargs.setdefault("default", value)

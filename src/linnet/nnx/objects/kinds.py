@@ -9,13 +9,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from linnet.base.typing import MISSING
 from linnet.nnx.objects.variable import Variable, boxed
 from linnet.state import kinds
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-_MISSING: Any = object()
 
 
 class Param(Variable[A]):
@@ -38,7 +37,7 @@ class Perturbation(Intermediate[A]):
     """Zeros added to a value to find its gradient, by ``Module.perturb``."""
 
 
-def register_variable_name(name: str, typ: Any = _MISSING, *, overwrite: bool = False) -> Any:
+def register_variable_name(name: str, typ: Any = MISSING, *, overwrite: bool = False) -> Any:
     """Register a type of variables under a name. Can be used as a decorator.
 
     Raises:
@@ -51,7 +50,7 @@ def register_variable_name(name: str, typ: Any = _MISSING, *, overwrite: bool = 
     >>> nnx.variable_type_from_name("masks") is Mask
     True
     """
-    if typ is _MISSING:
+    if typ is MISSING:
         return lambda typ: register_variable_name(name, typ, overwrite=overwrite)
     kinds.register_kind(name, typ, overwrite=overwrite)
     return typ

@@ -258,7 +258,6 @@ def iter_modules(
 
 def iter_children(node: Any, /, *, graph: bool | None = None) -> Iterator[tuple[Any, Any]]:
     """Iterate over the attributes of an object that are objects or variables, with their names."""
-    del graph
     for key, child in node._children():
         if isinstance(child, Pytree | Variable):
             yield key, child
@@ -268,7 +267,6 @@ def iter_module_children(
     node: Any, /, *, graph: bool | None = None
 ) -> Iterator[tuple[Any, Module]]:
     """Iterate over the attributes of a module that are modules, with their names."""
-    del graph
     for key, child in node._children():
         if isinstance(child, Module):
             yield key, child

@@ -125,7 +125,6 @@ def iter_graph(node: Any, /, *, graph: bool | None = None) -> Iterator[tuple[Pat
     >>> [path for path, _ in nnx.iter_graph({"a": nnx.Param(jnp.ones(2)), "b": 3})]
     [('a',), ('b',), ()]
     """
-    del graph
     return _iterate((), node, set())
 
 

@@ -32,7 +32,6 @@ def install_operators(cls: Any) -> None:
 
     def refused(symbol: str) -> Callable[..., Any]:
         def in_place(self: Any, other: Any) -> Any:
-            del other
             raise NotImplementedError(
                 f"`variable {symbol} x` was written for a {type(self).__name__}. The name before "
                 "the operator would be rebound from the variable to an array, and the model would "

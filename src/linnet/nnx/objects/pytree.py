@@ -59,7 +59,6 @@ class Pytree(Node, metaclass=abc.ABCMeta):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make an object without attributes; ``__init__`` sets them."""
-        del args, kwargs
         return blank(cls)
 
     def __init_subclass__(cls, *, pytree: bool = True, **kwargs: Any) -> None:

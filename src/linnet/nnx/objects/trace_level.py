@@ -46,7 +46,6 @@ class _Mark:
             self.unread, self.kind = name_of(variable), type(variable).__name__
 
     def flattened(self, variable: Any) -> None:
-        del variable
         self.unread = None
 
     def __del__(self) -> None:

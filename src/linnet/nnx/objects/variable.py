@@ -26,6 +26,7 @@ import jax
 
 from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
+from linnet.base.typing import MISSING
 from linnet.display import notebook
 from linnet.display.outline import Outline, text_of
 from linnet.nnx.objects import sharding, trace_level
@@ -37,7 +38,6 @@ from linnet.tree.measure import size_of
 A = TypeVar("A")
 V = TypeVar("V", bound="Variable[Any]")
 
-_MISSING: Any = object()
 
 _HOOKS = ("on_get_value", "on_set_value", "on_create_value", "on_add_axis", "on_remove_axis")
 _OLD_NAMES = {"sharding": "out_sharding", "sharding_names": "out_sharding"}
@@ -120,18 +120,18 @@ class Variable(Node, Generic[A]):
             value = hook(self, value)
         return value
 
-    def get_value(self, *, index: Any = _MISSING) -> A:
+    def get_value(self, *, index: Any = MISSING) -> A:
         """Return the value, or the part of it at an index."""
         value = self._value
         metadata = self._metadata
         if metadata and "on_get_value" in metadata:
             for hook in metadata["on_get_value"]:
                 value = hook(self, value)
-        if index is _MISSING or (index is ... and not hasattr(value, "at")):
+        if index is MISSING or (index is ... and not hasattr(value, "at")):
             return value
         return value if index is ... else value[index]
 
-    def set_value(self, value: A, *, index: Any = _MISSING) -> None:
+    def set_value(self, value: A, *, index: Any = MISSING) -> None:
         """Set the value, or the part of it at an index.
 
         Raises:
@@ -139,7 +139,7 @@ class Variable(Node, Generic[A]):
         """
         if isinstance(value, Variable):
             value = value.get_value()
-        if index is not _MISSING and (index is not ... or _fills(self._value, value)):
+        if index is not MISSING and (index is not ... or _fills(self._value, value)):
             value = _with_part(self._value, index, value)
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
@@ -212,7 +212,7 @@ class Variable(Node, Generic[A]):
         self.set_raw_value(variable_state.get_raw_value())
         self._replace_metadata(dict(variable_state._metadata))
 
-    def copy(self, value: Any = _MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
+    def copy(self, value: Any = MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
         """Make a new variable of the same type, value and metadata.
 
         Args:
@@ -221,7 +221,7 @@ class Variable(Node, Generic[A]):
         """
         return self.replace(value, **updates)
 
-    def replace(self, value: Any = _MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
+    def replace(self, value: Any = MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
         """Make a new variable of the same type with another value or other metadata.
 
         Raises:
@@ -234,11 +234,11 @@ class Variable(Node, Generic[A]):
                     "value: types of variables are not mixed. Pass `other[...]`."
                 )
             value = value.get_raw_value()
-        kept = self._value if value is _MISSING else value
+        kept = self._value if value is MISSING else value
         metadata = {**self._metadata, **_normalised(updates)} if updates else dict(self._metadata)
         return self.from_metadata(kept, metadata)
 
-    def to_state(self, value: Any = _MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
+    def to_state(self, value: Any = MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
         """Make a new variable with the same contents, as a state holds it."""
         return self.replace(value, **updates)
 
@@ -283,7 +283,7 @@ class Variable(Node, Generic[A]):
     def get_metadata(
         self,
         name: str | None = None,
-        default: Any = _MISSING,
+        default: Any = MISSING,
         *,
         exclude_required: bool | None = None,
     ) -> Any:
@@ -292,13 +292,12 @@ class Variable(Node, Generic[A]):
         Raises:
             AttributeError: there is no such entry, and no default.
         """
-        del exclude_required  # no entry is required here
         if name is None:
             return dict(self._metadata)
         name = _OLD_NAMES.get(name, name)
         if name in self._metadata:
             return self._metadata[name]
-        if default is _MISSING:
+        if default is MISSING:
             raise AttributeError(_no_metadata(self, name))
         return default
 
@@ -509,6 +508,16 @@ def _not_settable(variable: Variable[Any], name: str) -> str:
         f"{kind}.{name} cannot be assigned to.{near(name, ['value', *variable._metadata])} The "
         f"value is set with `variable[...] = x`, metadata with `variable.set_metadata({name}=x)`."
     )
+
+
+def is_variable(value: Any) -> bool:
+    """Tell whether a value is a variable."""
+    return isinstance(value, Variable)
+
+
+def value_of(leaf: Any) -> Any:
+    """Return the value of a variable; anything else as it is."""
+    return leaf.get_value() if isinstance(leaf, Variable) else leaf
 
 
 def raw_value_of(leaf: Any) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from jax import random
 
 from linnet.base import errors
-from linnet.base.typing import PRNGKey
+from linnet.base.typing import MISSING, PRNGKey
 from linnet.nnx.graph.maps import map_in_place
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.nodes import iter_graph
@@ -30,8 +30,6 @@ Policy: TypeAlias = (
     Literal["scalars_only", "match_shape"]
     | Callable[[tuple[Any, ...], PRNGKey, tuple[int, ...]], PRNGKey]
 )
-
-_MISSING: Any = object()
 
 
 class SplitBackups(Iterable[StreamBackup]):
@@ -127,13 +125,13 @@ def _applied(node: Any, make: Any, graph: bool | None, graph_updates: bool | Non
     """Change a model in place or, where updates are not to be seen, return a changed copy."""
     in_place = graph is not False and graph_updates is not False
     act = functools.partial(_change if in_place else _replace, make=make)
-    if node is not _MISSING:
+    if node is not MISSING:
         return act(node)
     return _decorator(act) if in_place else _replacing_decorator(act)
 
 
 def split_rngs(
-    node: Any = _MISSING,
+    node: Any = MISSING,
     /,
     *,
     splits: Counts,
@@ -183,7 +181,7 @@ def split_rngs(
 
 
 def fork_rngs(
-    node: Any = _MISSING,
+    node: Any = MISSING,
     /,
     *,
     split: Any = None,
@@ -221,7 +219,7 @@ def fork_rngs(
 
 
 def with_rngs(
-    node: Any = _MISSING,
+    node: Any = MISSING,
     /,
     *,
     split: Any = None,
@@ -250,7 +248,6 @@ def with_rngs(
     >>> rngs.params.key.shape, rngs.default.key.shape
     ((3,), ())
     """
-    del graph, graph_updates
     chosen, forks = to_predicate(only), to_predicate(fork)
     splits, broadcasts = split_counts(split), split_counts(broadcast)
 
@@ -266,7 +263,7 @@ def with_rngs(
         return stream.fork() if forks(path, stream) else None
 
     act = functools.partial(_replace, make=make)
-    return _replacing_decorator(act) if node is _MISSING else act(node)
+    return _replacing_decorator(act) if node is MISSING else act(node)
 
 
 def backup_keys(node: Any, /, *, graph: bool | None = None) -> list[StreamBackup]:
@@ -276,7 +273,6 @@ def backup_keys(node: Any, /, *, graph: bool | None = None) -> list[StreamBackup
         node: the model.
         graph: taken for Flax's sake.
     """
-    del graph
     return [(stream, stream.key.get_value()) for _, stream in streams_in(node)]
 
 
@@ -321,7 +317,6 @@ def reseed(
     >>> bool(model.rngs() == other.rngs())
     True
     """
-    del graph
     if not callable(policy) and policy not in {"scalars_only", "match_shape"}:
         raise ValueError(
             f"reseed was given policy={policy!r}. It knows 'scalars_only', 'match_shape' and "

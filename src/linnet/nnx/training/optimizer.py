@@ -14,18 +14,18 @@ import jax.numpy as jnp
 
 from linnet.base import errors
 from linnet.base.optional import require
+from linnet.base.typing import MISSING
 from linnet.nnx.graph.split import state
 from linnet.nnx.graph.states import State, items_of
 from linnet.nnx.graph.update import update
 from linnet.nnx.graph.views import as_pure
 from linnet.nnx.objects.kinds import BatchStat, Cache, Intermediate, Param
 from linnet.nnx.objects.pytree import Pytree
-from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.random.streams import RngState
 from linnet.state.filters import Filter
 
 M = TypeVar("M")
-_MISSING: Any = object()
 
 
 class OptState(Variable[Any]):
@@ -38,10 +38,6 @@ class OptArray(OptState):
 
 class OptVariable(OptState):
     """A part of an optimizer's state that belongs to one parameter, such as a moment."""
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, Variable)
 
 
 def _warn_of_statistics(trained: Any) -> None:
@@ -68,7 +64,7 @@ def to_opt_state(tree: Any) -> Any:
             return OptVariable.from_metadata(leaf.get_raw_value(), leaf.get_metadata())
         return OptArray(leaf)
 
-    return jax.tree.map(convert, tree, is_leaf=_is_variable)
+    return jax.tree.map(convert, tree, is_leaf=is_variable)
 
 
 class Optimizer(Pytree, Generic[M]):
@@ -96,10 +92,10 @@ class Optimizer(Pytree, Generic[M]):
     """
 
     def __init__(
-        self, model: M, tx: Any, *, wrt: Filter = _MISSING, graph: bool | None = None
+        self, model: M, tx: Any, *, wrt: Filter = MISSING, graph: bool | None = None
     ) -> None:
         require("optax", for_="nnx.Optimizer")
-        if wrt is _MISSING:
+        if wrt is MISSING:
             raise TypeError(
                 "nnx.Optimizer was not told what to train: its argument wrt is missing. Write "
                 "nnx.Optimizer(model, tx, wrt=nnx.Param)."
@@ -112,7 +108,7 @@ class Optimizer(Pytree, Generic[M]):
         self.opt_state = to_opt_state(tx.init(trained))
         self.wrt = wrt
 
-    def update(self, model: M, grads: Any = _MISSING, /, **kwargs: Any) -> Any:
+    def update(self, model: M, grads: Any = MISSING, /, **kwargs: Any) -> Any:
         """Update the model, and the optimizer's own state.
 
         Args:
@@ -127,7 +123,7 @@ class Optimizer(Pytree, Generic[M]):
             GradientStructureError: the gradients are not those of the parameters: all differences
                 are listed.
         """
-        if grads is _MISSING:
+        if grads is MISSING:
             raise TypeError(
                 "Optimizer.update was called with one argument; it takes the model and the "
                 "gradients: optimizer.update(model, grads). An optimizer that holds its model is "
@@ -137,10 +133,10 @@ class Optimizer(Pytree, Generic[M]):
         params = as_pure(state(model, self.wrt))
         pure_grads = as_pure(grads)
         _check(params, pure_grads)
-        before = jax.tree.map(lambda v: v.get_value(), self.opt_state, is_leaf=_is_variable)
+        before = jax.tree.map(lambda v: v.get_value(), self.opt_state, is_leaf=is_variable)
         updates, after = self.tx.update(pure_grads, before, params, **kwargs)
         update(model, optax.apply_updates(params, updates))
-        jax.tree.map(lambda v, x: v.set_value(x), self.opt_state, after, is_leaf=_is_variable)
+        jax.tree.map(lambda v, x: v.set_value(x), self.opt_state, after, is_leaf=is_variable)
         self.step[...] += 1
         return updates
 

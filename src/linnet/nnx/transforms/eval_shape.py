@@ -39,7 +39,6 @@ def eval_shape(
     >>> model.kernel[...]
     ShapeDtypeStruct(shape=(2, 3), dtype=float32)
     """
-    del graph, graph_updates
     return shapes_of(f, args, kwargs)
 
 

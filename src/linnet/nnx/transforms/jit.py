@@ -69,7 +69,6 @@ def jit(
     >>> print(step(counter, 3.0), counter.count[...])
     6.0 1
     """
-    del graph, graph_updates
     if is_node(fun):
         return jit_partial(type(fun).__call__, fun, in_shardings=in_shardings)
     options = {"device": device, "backend": backend, "inline": inline, "keep_unused": keep_unused}
@@ -129,5 +128,4 @@ def cached_partial(
         graph: taken for Flax's sake.
         graph_updates: taken for Flax's sake.
     """
-    del graph, graph_updates
     return functools.partial(f, *cached_args)

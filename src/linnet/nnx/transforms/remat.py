@@ -42,7 +42,6 @@ def remat(
     >>> print(nnx.remat(lambda p, x: p[...] * x)(nnx.Param(jnp.array(3.0)), 2.0))
     6.0
     """
-    del graph, graph_updates
     static = names_of(static_argnums)
     run = lift.run(prevent_cse=prevent_cse, policy=policy)
 

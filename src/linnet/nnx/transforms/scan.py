@@ -76,7 +76,6 @@ def scan(
     >>> apply(make(nnx.Rngs(0)), jnp.ones(2)).shape
     (2,)
     """
-    del graph, graph_updates
     outputs = _Sides.of(out_axes)
     if _Sides.of(in_axes).carry is None and outputs.carry is not None:
         raise errors.AxesError.only_out(in_axes, out_axes)

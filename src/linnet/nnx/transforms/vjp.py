@@ -49,7 +49,6 @@ def vjp(
     >>> print(y, of_scale[...], of_x)
     6.0 2.0 3.0
     """
-    del graph, graph_updates
     if reduce_axes:
         raise errors.ReduceAxesError(reduce_axes)
 

@@ -65,7 +65,6 @@ def vmap(
     >>> layers.kernel.shape, nnx.vmap(lambda layer, x: layer(x))(layers, jnp.ones((4, 2))).shape
     ((4, 2, 3), (4, 3))
     """
-    del graph, graph_updates
     name = (transform_metadata or {}).get(PARTITION_NAME)
     leaving = placed((RESULT,), out_axes, name)
     keywords = Group(InKeywords(), 0, axis_metadata=name)
