@@ -39,6 +39,9 @@ def flat_compiler(
     function: Callable[..., Any],
     numbers: tuple[int, ...],
     stand: Callable[[int], Any],
+    *,
+    static: Names,
+    donated: Names,
     **options: Any,
 ) -> Any:
     """Return ``jax.jit`` of one pure function, called with the groups of an argument in its place.
@@ -50,6 +53,8 @@ def flat_compiler(
         function: what it was made of; the program is called like it.
         numbers: the arguments in whose places their groups are given.
         stand: makes what keeps the place of the first, second, … of these.
+        static: the static arguments.
+        donated: the donated ones.
         **options: for ``jax.jit``.
     """
     count = len(pure.plan.groups)
@@ -66,6 +71,12 @@ def flat_compiler(
     functools.update_wrapper(run, function)
     # the wrapped function's own signature would be taken for that of the flat one
     delattr(run, "__wrapped__")
+    # JAX sees a function without named arguments, so it is told both numbers and names
+    for what, chosen in (("static", static), ("donate", donated)):
+        for form, kind in (("nums", int), ("names", str)):
+            meant = tuple(sorted(name for name in chosen if isinstance(name, kind)))
+            if meant:
+                options[f"{what}_arg{form}"] = meant
     return jax.jit(run, **options)
 
 

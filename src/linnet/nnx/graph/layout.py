@@ -121,12 +121,17 @@ def layout_of(node: Any) -> Layout:
     return made
 
 
+_EMPTY = Layout(())
+
+
 def joint_layout(nodes: tuple[Any, ...]) -> Layout:
     """Return the layout of several object graphs together: what they share is met once.
 
     The layout is that of the tuple of them, so the first key of every path is a number.
     """
-    if not all(isinstance(node, Pytree) for node in nodes) or not nodes:
+    if not nodes:
+        return _EMPTY
+    if not all(isinstance(node, Pytree) for node in nodes):
         return Layout(nodes)
     joint = layout_of(nodes[0]).joint
     key = tuple(map(id, nodes))

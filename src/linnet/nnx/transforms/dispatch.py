@@ -149,12 +149,12 @@ class JitWrapped:
         if not short or not self._static.isdisjoint(numbers):
             return self._carried(args, kwargs)
         roots = tuple([args[number] for number in numbers])
-        layout = joint_layout(roots) if roots else _EMPTY_LAYOUT
+        layout = joint_layout(roots)
         key = (layout.graphdef, *numbers)
         program = self._programs.get(key)
         if program is None:
-            made = self._program(layout, roots, tuple(numbers), len(args))
-            program = self._programs[key] = made
+            program = self._program(layout, roots, tuple(numbers), len(args))
+            self._programs[key] = program
         flat = list(args)
         for number, values in zip(numbers, program.values(layout), strict=True):
             flat[number] = values
@@ -215,15 +215,14 @@ class JitWrapped:
         sharding = self._sharding_of(name)
         return None if is_by_filter(sharding) else sharding
 
-    def _told(self, plan: Plan, entering: Any, **more: Any) -> dict[str, Any]:
+    def _told(self, plan: Plan, entering: Any) -> dict[str, Any]:
         """Return the options for ``jax.jit``.
 
         Args:
             plan: how state crosses.
             entering: the shardings of what is compiled for it.
-            **more: further options.
         """
-        options = {**self._options, **more}
+        options = dict(self._options)
         if self._in_shardings is not None:
             options["in_shardings"] = entering
         if self._in_shardings is not None or self._out_shardings is not None:
@@ -234,14 +233,14 @@ class JitWrapped:
     def _carrier(self, count: int, names: tuple[str, ...]) -> tuple[Plan, Any]:
         """Return the plan, and what is compiled, for calls with as many arguments."""
         key = (count, names)
-        if key not in self._carriers:
-            plan = self._plan((*range(count), *names))
-            specs = tuple(map(self._plain_sharding, range(count))), dict.fromkeys(names)
-            entering = lift.halves(plan, plan.placements(), specs, self._donated)
-            name = getattr(self._fun, "__name__", "run")
-            compiled = lift.compiler(name, **self._told(plan, entering))
-            self._carriers[key] = plan, compiled
-        return self._carriers[key]
+        if key in self._carriers:
+            return self._carriers[key]
+        plan = self._plan((*range(count), *names))
+        specs = tuple(map(self._plain_sharding, range(count))), dict.fromkeys(names)
+        entering = lift.halves(plan, plan.placements(), specs, self._donated)
+        name = getattr(self._fun, "__name__", "run")
+        made = plan, lift.compiler(name, **self._told(plan, entering))
+        return self._carriers.setdefault(key, made)
 
     def _program(
         self, layout: Layout, roots: tuple[Any, ...], numbers: tuple[int, ...], count: int
@@ -259,16 +258,9 @@ class JitWrapped:
             for number in range(count)
             if number not in self._static
         )
-        # JAX sees a function without named arguments, so it is told both
-        both = {
-            f"{what}_arg{form}": tuple(sorted(n for n in chosen if isinstance(n, kind)))
-            for what, chosen in (("static", self._static), ("donate", self._donated))
-            for form, kind in (("nums", int), ("names", str))
-        }
-        more = {option: chosen for option, chosen in both.items() if chosen}
-        compiled = lift.flat_compiler(
-            pure, self._fun, numbers, Stand, **self._told(plan, entering, **more)
-        )
+        told = self._told(plan, entering)
+        chosen = {"static": self._static, "donated": self._donated}
+        compiled = lift.flat_compiler(pure, self._fun, numbers, Stand, **chosen, **told)
         return _Program(compiled, plan, places, numbers)
 
     # --- what jax.jit offers besides calls ---------------------------------------------------
@@ -337,9 +329,6 @@ class Compiled(_Stage):
 
 
 # --- values out ------------------------------------------------------------------------------
-
-
-_EMPTY_LAYOUT = Layout(())
 
 
 def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result: Any) -> Any:
