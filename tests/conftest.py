@@ -4,20 +4,17 @@ Eight CPU devices, so that meshes and shardings are exercised without an acceler
 per computation: the tests run in parallel processes, and arrays here are too small to share out.
 
 Compiling is most of what the tests cost, and what is compiled runs once, on a few numbers. So XLA
-optimises little, for both libraries alike; a program that any worker compiled is read from a folder
-by the others; and what is in memory goes when a module of tests is through. ``XLA_FLAGS`` in the
-environment has the last word.
+optimises little, for both libraries alike (``XLA_FLAGS`` in the environment has the last word), and
+compiled programs, more than a megabyte each, go when there are too many.
 """
 
-import atexit
 import ctypes
 import gc
 import importlib.metadata
 import os
 import platform
-import shutil
 import sys
-import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -29,12 +26,12 @@ _FLAGS = {
 }
 if platform.machine() in {"x86_64", "AMD64"}:
     # Without optimisation the compiler fuses a product and a sum, which rounds once instead of
-    # twice, in one program and not in the other: machines before AVX2 cannot.
+    # twice, in one program and not in another like it: machines before AVX2 cannot.
     _FLAGS |= {"xla_backend_optimization_level": "0", "xla_cpu_max_isa": "AVX"}
 else:
     _FLAGS["xla_backend_optimization_level"] = "1"
 if importlib.metadata.version("jaxlib").startswith("0.10."):
-    # twice as much to compile with them; later releases have no choice, and stop at the flag
+    # they take twice as long to compile; later releases offer no choice and stop at the flag
     _FLAGS["xla_cpu_use_fusion_emitters"] = "false"
 _given = os.environ.get("XLA_FLAGS", "")
 os.environ["XLA_FLAGS"] = " ".join(
@@ -43,21 +40,22 @@ os.environ["XLA_FLAGS"] = " ".join(
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_pool, "1")
 
-if (
-    "JAX_COMPILATION_CACHE_DIR" not in os.environ
-):  # workers have it from the process that starts them
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="linnet-compiled-")
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+MEMORY = 768 * 2**20  # bytes that a process may hold when it begins with a module of tests
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _compiled_programs_go():
-    """Let go of what a module of tests compiled; a program takes more than a megabyte."""
+def _memory_stays_bounded():
+    """Let go of what a module of tests compiled, where it was much."""
     yield
-    if "jax" in sys.modules:
+    if "jax" in sys.modules and _resident() > MEMORY:
         sys.modules["jax"].clear_caches()
         gc.collect()
         if sys.platform == "linux":
-            ctypes.CDLL(None).malloc_trim(0)  # else the freed pieces stay with the process
+            ctypes.CDLL(None).malloc_trim(0)  # the freed pieces would stay with the process
+
+
+def _resident():
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return MEMORY + 1
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -218,10 +218,14 @@ def test_generated_models(group):
 
 @pytest.mark.parametrize("seed", range(0, 200, 17))
 def test_ten_training_steps(seed):
-    """Ten steps of AdamW, each with its dropout and statistics, lead to the same place."""
+    """Ten steps of AdamW, each with its dropout and statistics, lead to the same place.
+
+    A step divides by the size of the gradient plus ``eps``. What should vanish is compared to a
+    millionth of the largest gradient (`compare`), so ten steps of 0.01 multiply it by ten at most.
+    """
 
     def train(nnx, model):
-        optimizer = nnx.Optimizer(model, optax.adamw(1e-2, eps=1e-3), wrt=nnx.Param)
+        optimizer = nnx.Optimizer(model, optax.adamw(1e-2, eps=1e-2), wrt=nnx.Param)
 
         @nnx.jit
         def step(model, optimizer, x):
