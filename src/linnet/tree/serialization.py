@@ -242,7 +242,7 @@ def _numbered(items: Iterable[Any]) -> dict[str, Any]:
 def _unpacked(
     data: bytes,
     extension: Callable[[int, bytes], Any],
-    pairs: Callable[[list[tuple[Any, Any]]], Any] | None = None,
+    pairs: Callable[[Iterable[tuple[Any, Any]]], Any] | None = None,
 ) -> Any:
     import msgpack
 
@@ -315,7 +315,8 @@ def _dtype_of(name: str) -> np.dtype[Any] | None:
         return None
 
 
-def _value_of_pairs(pairs: list[tuple[Any, Any]]) -> Any:
+def _value_of_pairs(given: Iterable[tuple[Any, Any]]) -> Any:
+    pairs = list(given)  # msgpack written in Python, where it was not compiled, gives an iterator
     items = dict(pairs)
     if len(items) != len(pairs):
         raise _malformed("a dict", f"of {len(pairs)} keys only {len(items)} are different")
