@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 
-.PHONY: demo language-model test check bench docs clean
+.PHONY: demo language-model test quick check bench docs clean
 
 demo: $(STAMP)-examples
 	$(BIN)/python examples/digits.py $(ARGS)
@@ -17,8 +17,14 @@ demo: $(STAMP)-examples
 language-model: $(STAMP)-examples
 	$(BIN)/python examples/language_model.py $(ARGS)
 
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+
 test: $(STAMP)-test
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src benchmarks $(ARGS)
+	$(PYTEST) tests src benchmarks $(ARGS)
+
+# What needs no Flax, with Flax hidden: for every save.
+quick: $(STAMP)-test
+	$(PYTEST) -q --without-flax tests src $(ARGS)
 
 check: $(STAMP)-check $(STAMP)-test
 	$(BIN)/ruff format --check .
