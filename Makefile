@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 
 BOUNDS := $(if $(LOWEST),--constraint $(VENV)/bounds.txt)
 
-.PHONY: demo language-model test core lowest check versions bench alias-programs docs clean
+.PHONY: demo language-model test quick core lowest check versions bench alias-programs docs clean
 
 demo: $(STAMP)-examples
 	$(BIN)/python examples/digits.py $(ARGS)
@@ -25,8 +25,14 @@ demo: $(STAMP)-examples
 language-model: $(STAMP)-examples
 	$(BIN)/python examples/language_model.py $(ARGS)
 
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+
 test: $(STAMP)-test
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal tests src benchmarks $(ARGS)
+	$(PYTEST) tests src benchmarks $(ARGS)
+
+# What needs no Flax, with Flax hidden: for every save.
+quick: $(STAMP)-test
+	$(PYTEST) -q --without-flax tests src $(ARGS)
 
 # Every layer of the library against Flax, in a few minutes on two cores. It leaves out what is drawn
 # at random, whole models, the layers of NNX (their arithmetic is in tests/ops), examples,
@@ -35,7 +41,7 @@ CORE := tests/base tests/tree tests/state tests/ops tests/lift tests/training te
   --ignore-glob='*/test_random_*' --ignore=tests/linen/test_models.py --ignore=tests/nnx/layers
 
 core: $(STAMP)-test
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(CORE) $(ARGS)
+	$(PYTEST) $(CORE) $(ARGS)
 
 # The core on the lower bounds of pyproject.toml and nothing newer; they belong to Python 3.11.
 lowest:

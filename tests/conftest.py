@@ -40,6 +40,25 @@ os.environ["XLA_FLAGS"] = " ".join(
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_pool, "1")
 
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--without-flax", action="store_true", help="run what needs no Flax, with Flax hidden"
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("without_flax"):
+        from without_flax import WithoutFlax
+
+        config.pluginmanager.register(WithoutFlax())
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector the thousands of tests, whenever it looks for what is free."""
+    gc.freeze()
+
+
 MEMORY = 768 * 2**20  # bytes that a process may hold when it begins with a module of tests
 
 

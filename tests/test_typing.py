@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,7 @@ nn.Densee(3)  # wrong: no such layer
 """
 
 
+@pytest.mark.slow
 def test_a_type_checker_finds_the_mistakes_and_nothing_else(tmp_path):
     """Constructors are those of dataclasses; a mistyped attribute or layer is found."""
     file = tmp_path / "program.py"

@@ -24,6 +24,7 @@ ATTRIBUTES = [
 ]
 
 
+@pytest.mark.flax
 @pytest.mark.parametrize("theirs", [name for name in NNX if name != "flax.nnx"])
 def test_gathered_names_are_flaxs(theirs):
     """Flax's module has each name that ours gathers, and for the same kind of thing."""
@@ -61,6 +62,7 @@ def test_gathered_names_are_ours():
     assert nnx.compat.jit(lambda x: x + 1)(1) == 2
 
 
+@pytest.mark.flax
 @pytest.mark.parametrize("name", sorted(COMING))
 def test_what_is_coming_is_in_flax(name):
     """Every module that is said to be missing is one that Flax has."""
@@ -68,6 +70,7 @@ def test_what_is_coming_is_in_flax(name):
     assert name not in MODULES
 
 
+@pytest.mark.flax
 @pytest.mark.parametrize("package", ["linen", "nnx"])
 def test_names_that_are_coming(package):
     """A name that Flax has and Linnet has not yet fails by saying so, a mistyped one as such."""

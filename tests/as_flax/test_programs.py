@@ -99,6 +99,7 @@ for name, value in sorted(flatten_dict(nnx.to_pure_dict(params)).items(), key=st
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [LINEN, NNX], ids=["linen", "nnx"])
 def test_same_program_same_numbers(training, tmp_path):
     """A training program prints the same numbers on Flax and on Linnet."""

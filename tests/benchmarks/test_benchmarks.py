@@ -15,6 +15,7 @@ from benchmarks.setting import DisagreementError, Setting, compare, compare_outp
 SMALL = Sizes(blocks=2, width=8, heads=2, vocabulary=11, batch=2, length=5)
 
 
+@pytest.mark.flax
 def test_contenders_agree_on_outputs():
     """All models compute the same logits from the common parameters."""
     compare_outputs(Setting(SMALL), NAMES)
@@ -37,6 +38,7 @@ def test_verdict_compares_with_the_better_rival(ours, word):
     assert [each.word for each in verdicts("run", row, samples)] == [word]
 
 
+@pytest.mark.flax
 def test_quick_run_writes_json(tmp_path, capsys):
     """A run through the command line prints the table and writes the same figures as JSON."""
     out = tmp_path / "bench" / "linen.json"

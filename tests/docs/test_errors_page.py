@@ -18,6 +18,7 @@ def test_our_message_names_the_place_and_the_line_to_write(chapter, mistake):
         assert part in said, said
 
 
+@pytest.mark.flax
 @each_mistake
 def test_what_flax_does(chapter, mistake):
     """Flax raises, or does silently what the page says it does."""

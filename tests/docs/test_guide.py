@@ -21,6 +21,7 @@ def promised(block):
     return re.findall(r"^ *print\(.*\)\n# (.*)$", block, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_a_guide_runs_and_prints_what_it_says(page):
     """Block after block in one namespace; an ellipsis ends a line that is longer."""

@@ -16,7 +16,9 @@ def programs():
     return linen, nnx
 
 
-@pytest.mark.parametrize("library", ["linnet.linen", "flax.linen"])
+@pytest.mark.parametrize(
+    "library", ["linnet.linen", pytest.param("flax.linen", marks=pytest.mark.flax)]
+)
 def test_the_program_runs_under_both_libraries(library):
     """It is a Flax program but for one import."""
     names = {}
@@ -25,7 +27,7 @@ def test_the_program_runs_under_both_libraries(library):
     assert set(names["updates"]) == {"batch_stats"}
 
 
-@pytest.mark.parametrize("library", ["linnet", "flax"])
+@pytest.mark.parametrize("library", ["linnet", pytest.param("flax", marks=pytest.mark.flax)])
 def test_the_program_in_nnx_runs_under_both_libraries(library):
     """It is a Flax program, too, but for the plain list of modules."""
     text = programs()[1].replace("from linnet", f"from {library}")

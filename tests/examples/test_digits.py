@@ -13,6 +13,8 @@ import pytest
 
 import digits
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(digits.__file__).parent
 SUBSET = ["--examples", "400", "--epochs", "4"]
 STEPS = 5  # in an epoch of the subset

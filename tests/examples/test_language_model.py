@@ -19,6 +19,8 @@ import language_model
 import llama
 from linnet import nnx
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(language_model.__file__).parent
 RUN = ["--steps", "6", "--sample", "30"]
 SMALL = llama.Config(context=32, width=16, layers=2, heads=4, kv_heads=2, hidden=24)

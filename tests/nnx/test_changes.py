@@ -7,6 +7,7 @@ with a call of a fresh copy outside of any cache, a structure with the structure
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -155,7 +156,7 @@ class Changes(RuleBasedStateMachine):
         assert all(one is other for one, other in zip(leaves, found, strict=True))
 
 
-TestChanges = Changes.TestCase
+TestChanges = pytest.mark.slow(Changes.TestCase)
 TestChanges.settings = settings(
     max_examples=60,
     stateful_step_count=25,

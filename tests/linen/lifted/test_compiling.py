@@ -219,6 +219,7 @@ def test_functions_are_let_go():
     assert [reference() for reference in made] == [None] * 3
 
 
+@pytest.mark.slow
 def test_no_tracer_is_kept():
     """JAX finds no tracer that outlives its transformation."""
 
