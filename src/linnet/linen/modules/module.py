@@ -1,7 +1,7 @@
 """``Module``, the base class of Linen's modules, and the functions that work on modules.
 
 This file is the public face: what a module can be asked. How a module gets its place in a model
-stands in ``structure.py``, what it does with its variables in ``module_variables.py``, what a call
+stands in ``structure.py``, what it does with its variables in ``variables.py``, what a call
 of a method does in ``methods.py``, where variables live in ``scope.py``, and how ``init`` and
 ``apply`` come about in ``functional.py``.
 """
