@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-PACKAGES = ("linnet", "jax", "jaxlib", "flax", "equinox", "dm-haiku", "numpy")
+PACKAGES = ("linnet-jax", "jax", "jaxlib", "flax", "equinox", "dm-haiku", "numpy")
 
 
 def describe() -> dict[str, object]:
