@@ -17,7 +17,10 @@ import jax
 import jax.numpy as jnp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.twins import FLAX, LINNET, Raised, compare, outcome
+
+from differential.compare import Raised, compare
+from differential.linen import FLAX, LINNET
+from differential.programs import outcome
 
 ENOUGH = 200  # distinct trees without a mistake in them
 X = 2 * jnp.sin(2.5 * jnp.arange(12.0)).reshape(4, 3)

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.twins import assert_same, shapes
 
 import linnet.linen as nn
+from differential.linen import assert_same, shapes
 from linnet.linen import shapes as shapes_of_initializers
 from linnet.linen.context import context
 from linnet.linen.scope import Store

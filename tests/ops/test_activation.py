@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from agreement import assert_close, assert_same_function, draw, flops
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw, flops
 from linnet.ops import activation
 
 NAMES = [name for name in activation.__all__ if name not in ("prelu", "one_hot", "logsumexp")]

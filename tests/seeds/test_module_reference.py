@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import linnet.linen as nn
+from differential.linen import assert_same, shapes
 from linnet.base import errors
-from twins import assert_same, shapes
 
 KEY = jax.random.key(0)
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import pytest
 from tests.linen.lifted.probes import EACH, RNGS, SHARED, X, block, everything, leaf, shown, user
 from tests.linen.lifted.probes import twice as called_twice
-from tests.twins import assert_same
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base import errors
 
 LIFTS = {
