@@ -63,7 +63,8 @@ def compare(
         for i, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             compare(one, other, f"{where}[{i}]", **how)
     elif isinstance(theirs, jax.Array | np.ndarray):
-        compare_arrays(ours, theirs, where, **how)
+        ulp = ULP if drawn else None
+        compare_arrays(ours, theirs, where, tolerance=tolerance, ulp=ulp, floor=floor)
     elif hasattr(theirs, "names") and hasattr(theirs, "unbox"):
         assert ours.names == theirs.names, where
         compare(ours.value, theirs.value, where, **how)
@@ -80,10 +81,19 @@ def compare_arrays(
     where: str = "",
     *,
     tolerance: float,
-    drawn: bool = False,
+    ulp: int | None = None,
     floor: float = 0.0,
 ) -> None:
-    """Check two arrays: shape, dtype, keys and integers exactly; the rest as in `compare`."""
+    """Check two arrays: shape, dtype, keys and integers exactly, real numbers to a tolerance.
+
+    Args:
+        ours: the array of Linnet.
+        theirs: the array of Flax.
+        where: the place, for the message.
+        tolerance: relative to the largest element.
+        ulp: compare float32 by units in the last place instead; 0 is bit for bit.
+        floor: as in `compare`.
+    """
     assert ours.shape == theirs.shape, (where, ours.shape, theirs.shape)
     assert ours.dtype == theirs.dtype, (where, ours.dtype, theirs.dtype)
     if jnp.issubdtype(theirs.dtype, jax.dtypes.prng_key):
@@ -91,8 +101,8 @@ def compare_arrays(
     if not jnp.issubdtype(theirs.dtype, jnp.inexact):
         np.testing.assert_array_equal(ours, theirs, err_msg=where)
         return
-    if drawn and theirs.dtype == jnp.float32:
-        np.testing.assert_array_max_ulp(np.asarray(ours), np.asarray(theirs), maxulp=ULP)
+    if ulp is not None and theirs.dtype == jnp.float32:
+        np.testing.assert_array_max_ulp(np.asarray(ours), np.asarray(theirs), maxulp=ulp)
         return
     wide = np.complex128 if jnp.iscomplexobj(theirs) else np.float64
     one, other = np.asarray(ours).astype(wide), np.asarray(theirs).astype(wide)

@@ -13,13 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from differential.compare import Raised, compare
+from differential.compare import TOLERANCE, Raised, compare
 from differential.functions import draw
 from differential.linen import FLAX, LINNET
 from differential.programs import outcome
 
 RNGS = {"params": jax.random.key(1), "dropout": jax.random.key(2)}
-TOLERANCE = {"float32": 1e-5, "bfloat16": 3e-2}  # relative to the largest element
 
 flags = st.booleans()
 dtypes = st.sampled_from([None, None, None, jnp.bfloat16])
