@@ -4,8 +4,8 @@ Eight CPU devices, so that meshes and shardings are exercised without an acceler
 per computation: the tests run in parallel processes, and arrays here are too small to share out.
 
 Compiling is most of what the tests cost, and what is compiled runs once, on a few numbers. So XLA
-optimises little, for both libraries alike (``XLA_FLAGS`` in the environment has the last word), and
-compiled programs, more than a megabyte each, go when there are too many.
+optimises little, for both libraries alike, unless ``XLA_FLAGS`` in the environment has a level of
+optimisation; and compiled programs, more than a megabyte each, go when there are too many.
 """
 
 import ctypes
@@ -19,21 +19,24 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+_given = os.environ.get("XLA_FLAGS", "")
 _FLAGS = {
     "xla_force_host_platform_device_count": "8",
     "xla_cpu_multi_thread_eigen": "false",
-    "xla_cpu_parallel_codegen_split_count": "1",
 }
-if platform.machine() in {"x86_64", "AMD64"}:
-    # Without optimisation the compiler fuses a product and a sum, which rounds once instead of
-    # twice, in one program and not in another like it: machines before AVX2 cannot.
-    _FLAGS |= {"xla_backend_optimization_level": "0", "xla_cpu_max_isa": "AVX"}
-else:
-    _FLAGS["xla_backend_optimization_level"] = "1"
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    # they take twice as long to compile; later releases offer no choice and stop at the flag
-    _FLAGS["xla_cpu_use_fusion_emitters"] = "false"
-_given = os.environ.get("XLA_FLAGS", "")
+if "xla_backend_optimization_level" not in _given:
+    _FLAGS["xla_cpu_parallel_codegen_split_count"] = "1"
+    if platform.machine() in {"x86_64", "AMD64"}:
+        # With the instructions of AVX2, which round a product and a sum once, unoptimised programs
+        # draw normal numbers that differ by 4 units in the last place from one to another; before
+        # AVX2, and optimised, by 2.
+        _FLAGS |= {"xla_backend_optimization_level": "0", "xla_cpu_max_isa": "AVX"}
+    else:
+        _FLAGS["xla_backend_optimization_level"] = "1"
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        # what they emit takes twice as long to compile; later releases have no such choice, and
+        # refuse to start with a flag that they do not know
+        _FLAGS["xla_cpu_use_fusion_emitters"] = "false"
 os.environ["XLA_FLAGS"] = " ".join(
     [_given, *(f"--{name}={value}" for name, value in _FLAGS.items() if name not in _given)]
 ).strip()

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 import linnet.linen as nn
-from agreement import assert_close, draw, flops
-from layers import RNGS, assert_same_layer, both
+from differential.compare import assert_close
+from differential.functions import draw, flops
+from differential.linen import RNGS, assert_same_layer, both
 
 X = (2, 4, 6)
 CASES = [

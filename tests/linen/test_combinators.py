@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 import linnet.linen as nn
-from agreement import draw
-from layers import assert_same_layer, both
+from differential.functions import draw
+from differential.linen import assert_same_layer, both
 from linnet.linen import dtypes, initializers, linear, pooling
 from linnet.linen.layers import activation, attention, combinators, normalization, stochastic
 

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.twins import FLAX, assert_same, compare, outcome, shapes
 
 import linnet.linen
+from differential.compare import compare
+from differential.linen import FLAX, assert_same, shapes
+from differential.programs import outcome
 from linnet.base import errors
 from linnet.base.config import config
 from linnet.tree.frozen_dict import FrozenDict, freeze

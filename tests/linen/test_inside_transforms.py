@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.twins import FLAX, Raised, assert_same, compare, outcome
 
 import linnet.linen
+from differential.compare import Raised, compare
+from differential.linen import FLAX, assert_same
+from differential.programs import outcome
 from linnet.base import errors
 
 KEY = jax.random.key(0)

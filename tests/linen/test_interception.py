@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import linnet.linen
-from twins import assert_same
+from differential.linen import assert_same
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 X = jnp.ones((1, 4, 4, 8))

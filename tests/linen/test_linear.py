@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import linnet.linen as nn
-from agreement import assert_close, draw, flops
-from layers import RNGS, assert_same_layer, assert_same_variables, both
+from differential.compare import assert_close
+from differential.functions import draw, flops
+from differential.linen import RNGS, assert_same_layer, assert_same_variables, both
 from linnet.state.partitioning import with_partitioning
 
 CASES = [

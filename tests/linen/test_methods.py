@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.twins import assert_same, shapes
 
 import linnet.linen
+from differential.linen import assert_same, shapes
 from linnet.base import errors
 from linnet.linen.modules.context import context
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from twins import assert_same
+from differential.linen import assert_same
 
 KEY = jax.random.key(0)
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import pytest
 
 import linnet.linen as nn
-from agreement import assert_close, draw
-from layers import RNGS, assert_same_layer, both
+from differential.compare import assert_close
+from differential.functions import draw
+from differential.linen import RNGS, assert_same_layer, both
 
 X = (2, 5, 8)
 CASES = [

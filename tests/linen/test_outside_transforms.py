@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from twins import assert_same
+from differential.linen import assert_same
 
 X = jax.random.normal(jax.random.key(9), (4, 2, 3))
 

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from tests.twins import FLAX, LINNET, Raised, compare, outcome
 
-from agreement import draw
+from differential.compare import TOLERANCE, Raised, compare
+from differential.functions import draw
+from differential.linen import FLAX, LINNET
+from differential.programs import outcome
 
 RNGS = {"params": jax.random.key(1), "dropout": jax.random.key(2)}
-TOLERANCE = {"float32": 1e-5, "bfloat16": 3e-2}  # relative to the largest element
 
 flags = st.booleans()
 dtypes = st.sampled_from([None, None, None, jnp.bfloat16])

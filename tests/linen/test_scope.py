@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.twins import assert_same, shapes
 
 import linnet.linen as nn
+from differential.linen import assert_same, shapes
 from linnet.linen.modules import shapes as shapes_of_initializers
 from linnet.linen.modules.context import context
 from linnet.linen.modules.scope import Store

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import linnet.linen as nn
-from agreement import draw
-from layers import both
+from differential.functions import draw
+from differential.linen import both
 
 
 @pytest.mark.parametrize("config", [{"rate": 0.5}, {"rate": 0.3, "broadcast_dims": [0]}])

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import pytest
 
 import linnet.linen
+from differential.linen import assert_same, shapes
 from linnet.base import errors
 from linnet.base.config import config
-from twins import assert_same, shapes
 
 KEY = jax.random.key(0)
 X = jnp.ones((2, 3))

@@ -5,9 +5,9 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.twins import FLAX, LINNET, assert_same
 
 import linnet.linen
+from differential.linen import FLAX, LINNET, assert_same
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 X = jnp.ones((4, 3))

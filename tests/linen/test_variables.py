@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.twins import assert_same, shapes
 
 import linnet.linen
+from differential.linen import assert_same, shapes
 from linnet.base import errors
 
 KEY = jax.random.key(0)

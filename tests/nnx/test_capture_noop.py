@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import pytest
 
+from differential.nnx import LIBRARIES, assert_same
 from linnet import nnx
 from linnet.base.config import config
-from nnx_twins import LIBRARIES, assert_same
 from versions import NEWEST, since_newest
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from differential.nnx_models import Layer
 from linnet import nnx
 from linnet.nnx.graph.graphdef import walk
-from nnx_programs import Layer
 
 X = jnp.ones((1, 2))
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from differential.nnx import assert_same
+from differential.nnx_models import kinds, layer, model, values
 from linnet import nnx
 from linnet.base import errors
 from linnet.nnx.graph.layout import layout_of
-from nnx_programs import kinds, layer, model, values
-from nnx_twins import assert_same
 
 # name → a program; the functions of NNX on a model with a shared layer and an array attribute
 PROGRAMS = {

@@ -11,11 +11,10 @@ import numpy as np
 import optax
 import pytest
 
-import nnx_twins
-import twins
-from agreement import draw
+from differential.compare import compare
+from differential.functions import draw, weighed
+from differential.nnx import FLAX, LINNET, variables_of
 
-FLAX, LINNET = nnx_twins.LIBRARIES
 SHAPE = (2, 4, 8)  # of the inputs of every block
 EPSILON = 1e-2  # so that a feature that hardly varies does not magnify the rounding of others
 
@@ -148,8 +147,8 @@ def model(nnx, seed):
 
 def give(ours, theirs):
     """Check that two models hold the same, and give ours the parameters of theirs."""
-    held = [nnx_twins.variables_of(nnx, node) for nnx, node in ((LINNET, ours), (FLAX, theirs))]
-    twins.compare(*held, tolerance=0.0, drawn=True)
+    held = [variables_of(nnx, node) for nnx, node in ((LINNET, ours), (FLAX, theirs))]
+    compare(*held, tolerance=0.0, drawn=True)
     for path, variable in LINNET.to_flat_state(LINNET.state(ours, LINNET.Param)):
         variable.set_value(held[1]["/".join(map(str, path))]["value"])
 
@@ -162,7 +161,7 @@ def run(nnx, model, x):
     def loss(params, x):
         copy = nnx.merge(graphdef, params, rest, copy=True)
         out = copy(x)
-        return nnx_twins.weighed(out), (out, nnx.state(copy, nnx.BatchStat))
+        return weighed(out), (out, nnx.state(copy, nnx.BatchStat))
 
     (by_params, by_x), (out, statistics) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, x)
     return {
@@ -170,7 +169,7 @@ def run(nnx, model, x):
         "statistics": _flat(nnx, statistics),
         "gradients": _flat(nnx, by_params),
         "gradient": by_x,
-        "variables": nnx_twins.variables_of(nnx, model),
+        "variables": variables_of(nnx, model),
     }
 
 
@@ -181,7 +180,7 @@ def _flat(nnx, state):
     }
 
 
-def compare(ours, theirs):
+def compare_results(ours, theirs):
     """Compare what two models did.
 
     A gradient that should vanish, as that of a bias before a normalisation or of the keys of an
@@ -191,7 +190,7 @@ def compare(ours, theirs):
     largest = max(float(jnp.abs(x).max()) for x in jax.tree.leaves([theirs[n] for n in names]))
     for name, value in theirs.items():
         floor = largest / 10 if name in names else 0.01
-        twins.compare(ours[name], value, name, tolerance=1e-5, drawn=False, floor=floor)
+        compare(ours[name], value, name, tolerance=1e-5, drawn=False, floor=floor)
 
 
 def real(variables):
@@ -210,7 +209,7 @@ def test_generated_models(group):
         x = draw(seed, *SHAPE)
         results = run(LINNET, ours, x), run(FLAX, theirs, x)
         try:
-            compare(*results)
+            compare_results(*results)
         except AssertionError as error:
             error.add_note(f"model {seed}: {recipe(seed)}")
             raise
@@ -220,8 +219,9 @@ def test_generated_models(group):
 def test_ten_training_steps(seed):
     """Ten steps of AdamW, each with its dropout and statistics, lead to the same place.
 
-    A step divides by the size of the gradient plus ``eps``. What should vanish is compared to a
-    millionth of the largest gradient (`compare`), so ten steps of 0.01 multiply it by ten at most.
+    A step divides by the size of the gradient plus ``eps``. A gradient that should vanish may
+    differ by a millionth of the largest (`compare_results`), and ten steps of 0.01 multiply that
+    by ten at most.
     """
 
     def train(nnx, model):
@@ -237,10 +237,10 @@ def test_ten_training_steps(seed):
             return value
 
         losses = [step(model, optimizer, draw(seed + number, *SHAPE)) for number in range(10)]
-        return losses, nnx_twins.variables_of(nnx, model)
+        return losses, variables_of(nnx, model)
 
     ours, theirs = model(LINNET, seed), model(FLAX, seed)
     give(ours, theirs)
     results = train(LINNET, ours), train(FLAX, theirs)
     largest = max(float(jnp.abs(held["value"]).max()) for held in real(results[1][1]))
-    twins.compare(*results, tolerance=1e-5, drawn=False, floor=largest)
+    compare(*results, tolerance=1e-5, drawn=False, floor=largest)

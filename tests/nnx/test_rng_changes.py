@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from differential.nnx import assert_same
 from linnet import nnx
 from linnet.base import errors
 from linnet.nnx.random.splitting import backup_keys
-from nnx_twins import assert_same
 
 
 def model(nnx):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from differential.nnx import assert_same
 from linnet import nnx
 from linnet.base import errors
 from linnet.ops.initializers import lecun_normal, zeros
-from nnx_twins import assert_same
 
 KEY = jax.random.key(7)
 

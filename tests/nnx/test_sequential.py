@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from differential.nnx import assert_same
 from linnet import nnx
 from linnet.base.errors import LinnetWarning
-from nnx_twins import assert_same
 from versions import since_newest
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from differential.nnx import assert_same
+from differential.nnx_models import model, values
 from linnet import nnx
-from nnx_programs import model, values
-from nnx_twins import assert_same
 
 
 def _pairs(flat):

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from differential.nnx import assert_same
+from differential.nnx_models import layer, values
 from linnet import nnx
-from nnx_programs import layer, values
-from nnx_twins import assert_same
 
 
 def _contexts(nnx):

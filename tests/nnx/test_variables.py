@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from differential.nnx import assert_same
 from linnet import nnx
 from linnet.base import errors
-from nnx_twins import assert_same
 
 
 def own(metadata):

@@ -8,7 +8,8 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from agreement import assert_close, assert_same_function, draw, flops
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw, flops
 from linnet.base.names import read
 from linnet.linen.names import MODULES
 from linnet.nnx import names as nnx_names

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from agreement import assert_close, assert_same_function, draw, flops
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw, flops
 from linnet.ops import attention, masks
 from linnet.ops.decoding import extend_cache
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import assert_same_function, draw, flops
+from differential.functions import assert_same_function, draw, flops
 from linnet.ops import convolution
 from linnet.ops.axes import per_axis
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from agreement import draw
+from differential.functions import draw
 from linnet.ops.dropout import dropout
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agreement import assert_close
+from differential.compare import assert_close
 from linnet.ops import dtypes
 
 ARGS = [

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agreement import assert_close, assert_same_function, draw, flops
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw, flops
 from linnet.ops.embedding import attend, embed
 
 

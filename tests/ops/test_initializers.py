@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from differential.compare import compare_arrays
 from linnet.ops import drawing, initializers
 from versions import DRAWN_ULP
 
@@ -35,19 +36,6 @@ FAMILIES = [
 ]
 
 
-def assert_equal_draws(ours, theirs, ulp):
-    """Check for equality, bit for bit unless a few units in the last place are allowed.
-
-    XLA reorders the factors of a normal draw within one compiled function.
-    """
-    if ulp == 0:
-        np.testing.assert_array_equal(ours, theirs)
-    else:
-        np.testing.assert_array_almost_equal_nulp(
-            np.asarray(ours, np.float32), np.asarray(theirs, np.float32), ulp
-        )
-
-
 def test_every_initializer_of_flax_is_here():
     """No exported name is missing."""
     theirs = {name for name in dir(fnn.initializers) if name.islower() and name[0] != "_"}
@@ -65,7 +53,8 @@ def test_values_are_flax_s_bit_for_bit(name, dtype):
     theirs = getattr(fnn.initializers, name)()(KEY, shape, shape_dtype)
     drawn = ours(KEY, shape, shape_dtype)
     assert drawn.dtype == theirs.dtype
-    assert_equal_draws(drawn, theirs, ulp=NORMAL_ULP if name == "normal" else 0)
+    # XLA reorders the factors of a normal draw within one compiled function
+    compare_arrays(drawn, theirs, tolerance=0.0, ulp=NORMAL_ULP if name == "normal" else 0)
     traced = jax.jit(lambda key: ours(key, shape, shape_dtype))(KEY)
     np.testing.assert_array_almost_equal_nulp(
         np.asarray(traced, np.float32), np.asarray(theirs, np.float32), DRAWN_ULP
@@ -81,7 +70,7 @@ def test_variance_scaling_agrees(mode, distribution):
     ours = initializers.variance_scaling(1.7, mode, distribution, **axes)
     theirs = jax.nn.initializers.variance_scaling(1.7, mode, distribution, **axes)
     ulp = 2 if distribution == "normal" else 0
-    assert_equal_draws(ours(KEY, shape), theirs(KEY, shape), ulp)
+    compare_arrays(ours(KEY, shape), theirs(KEY, shape), tolerance=0.0, ulp=ulp)
 
 
 @pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-1.0, 3.0)])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from agreement import assert_close, assert_same_function, draw, flops
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw, flops
 from linnet.ops import linear
 
 DTYPES = [None, jnp.float32, jnp.bfloat16]

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import assert_close, assert_same_function, draw, flops
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw, flops
 from linnet.ops import normalization, statistics
 
 X = (2, 6, 4)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from agreement import assert_close, assert_same_function, draw
+from differential.compare import assert_close
+from differential.functions import assert_same_function, draw
 from linnet.ops import pooling
 
 CASES = [

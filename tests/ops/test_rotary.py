@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agreement import draw
+from differential.functions import draw
 from linnet.ops.rotary import rotary_embedding, rotary_tables, rotate
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import assert_same_function, draw
+from differential.functions import assert_same_function, draw
 from linnet.ops.axes import per_axis
 from linnet.ops.convolution import canonicalize_padding
 from linnet.ops.transposed_convolution import conv_transpose

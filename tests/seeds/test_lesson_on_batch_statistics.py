@@ -7,8 +7,8 @@ import optax
 import pytest
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base import errors
-from twins import assert_same
 
 X = jax.random.normal(jax.random.key(0), (8, 3))
 Y = jnp.sin(X.sum(-1))

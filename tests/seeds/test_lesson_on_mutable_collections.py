@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base import errors
-from twins import assert_same
 
 X = jnp.arange(12.0).reshape(3, 4)
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base import errors
-from twins import assert_same
 
 X = jnp.linspace(-1.0, 2.0, 6)
 BOTH = {"params": jax.random.PRNGKey(0), "dropout": jax.random.PRNGKey(1)}

@@ -10,6 +10,7 @@ from flax.core import meta
 from hypothesis import given, settings, strategies as st
 from jax.sharding import Mesh, PartitionSpec as P
 
+from differential.programs import assert_same_text
 from linnet.state import logical, partitioning
 
 X = np.arange(32.0, dtype=np.float32).reshape(4, 8)
@@ -135,13 +136,7 @@ PROGRAMS = [
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_as_flax(program, mesh):
     """The same program gives the same result, or the same class of error, as Flax."""
-    outcomes = []
-    for library in (ours, reference):
-        try:
-            outcomes.append(repr(program(library, mesh)))
-        except Exception as error:  # noqa: BLE001 - which class it is, is the result
-            outcomes.append(type(error))
-    assert outcomes[0] == outcomes[1]
+    assert_same_text(lambda library: program(library, mesh), libraries=(reference, ours))
 
 
 logical_names = st.sampled_from(["batch", "embed", "heads", None, P.UNCONSTRAINED])

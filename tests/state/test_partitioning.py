@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
+from differential.programs import assert_same_text
 from linnet.base.errors import PartitioningUnspecifiedError
 from linnet.state import partitioning as ours
 
@@ -101,13 +102,7 @@ def under(mesh, f):
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_as_flax(program, mesh):
     """The same program gives the same result, or the same class of error, as Flax."""
-    outcomes = []
-    for library in (ours, reference):
-        try:
-            outcomes.append(repr(program(library, mesh)))
-        except Exception as error:  # noqa: BLE001 - which class it is, is the result
-            outcomes.append(type(error))
-    assert outcomes[0] == outcomes[1]
+    assert_same_text(lambda library: program(library, mesh), libraries=(reference, ours))
 
 
 def test_axis_without_a_name():

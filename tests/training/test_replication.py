@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agreement import assert_close
+from differential.compare import assert_close
 from linnet.training import replication as ours
 
 THEIRS = flax.jax_utils

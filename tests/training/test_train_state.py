@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from agreement import assert_close
+from differential.compare import assert_close
 from linnet.base.errors import GradientStructureError, LinnetWarning
 from linnet.training import train_state as ours
 from linnet.training.train_state import OVERWRITE_WITH_GRADIENT, TrainState

@@ -6,6 +6,7 @@ import flax.struct as reference
 import jax
 import pytest
 
+from differential.programs import assert_same_text
 from linnet.tree import struct as ours
 
 
@@ -59,13 +60,7 @@ PROGRAMS = [
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_as_flax(program):
     """The same program gives the same result, or the same class of error, as Flax."""
-    outcomes = []
-    for library in (ours, reference):
-        try:
-            outcomes.append(repr(program(*definitions(library))))
-        except Exception as error:  # noqa: BLE001 - which class it is, is the result
-            outcomes.append(type(error))
-    assert outcomes[0] == outcomes[1]
+    assert_same_text(lambda library: program(*definitions(library)), libraries=(reference, ours))
 
 
 def test_decorating_twice_changes_nothing():

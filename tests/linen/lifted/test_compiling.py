@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 from tests.linen.lifted.probes import RNGS, X
-from tests.twins import assert_same
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base.config import config
 
 LIFTS = {"jit": lambda nn: nn.jit, "remat": lambda nn: nn.remat}

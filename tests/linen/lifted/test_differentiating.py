@@ -2,9 +2,9 @@
 
 import pytest
 from tests.linen.lifted.probes import RNGS, X, everything
-from tests.twins import assert_same
 
 import linnet.linen as nn
+from differential.linen import assert_same
 
 
 @pytest.mark.parametrize("name", ["grad", "value_and_grad"])

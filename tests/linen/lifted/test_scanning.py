@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 from tests.linen.lifted.probes import RNGS, SHARED, X, everything, step, twice
-from tests.twins import assert_same
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base import errors
 
 STACKED = {

@@ -17,9 +17,9 @@ from tests.linen.lifted.probes import (
     twice as called_twice,
     user,
 )
-from tests.twins import assert_same
 
 import linnet.linen as nn
+from differential.linen import assert_same
 from linnet.base import errors
 
 LIFTS = {

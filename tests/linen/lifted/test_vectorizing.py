@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 from tests.linen.lifted.probes import EACH, RNGS, X
-from tests.twins import FLAX, assert_same
 
 import linnet.linen as nn
+from differential.linen import FLAX, assert_same
 from linnet.base import errors
 
 PARAMS = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}

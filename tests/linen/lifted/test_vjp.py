@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import pytest
 from tests.linen.lifted.probes import RNGS, X, everything
-from tests.twins import assert_same
 
 import linnet.linen as nn
+from differential.linen import assert_same
 
 
 @pytest.mark.parametrize("has_aux", [False, True])

@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 import pytest
 
-from agreement import TOLERANCE, draw
-from nnx_twins import assert_same, assert_same_layer
+from differential.compare import TOLERANCE
+from differential.functions import draw
+from differential.nnx import assert_same, assert_same_layer
 
 X = draw(0, 2, 3)
 

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import TOLERANCE, draw
+from differential.compare import TOLERANCE
+from differential.functions import draw, weighed
+from differential.nnx import assert_same, assert_same_layer, variables_of
 from linnet import nnx
 from linnet.base import errors
 from linnet.nnx.layers.dot_product import dot_product_attention_weights
-from nnx_twins import assert_same, assert_same_layer, variables_of, weighed
 from versions import since_newest
 
 Q, K, V = draw(0, 2, 5, 8), draw(1, 2, 6, 8), draw(2, 2, 6, 8)

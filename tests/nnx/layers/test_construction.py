@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import twins
+from differential.compare import compare
+from differential.nnx import assert_same, variables_of
 from linnet import nnx
-from nnx_twins import assert_same, variables_of
 
 LAYERS = {
     "linear": lambda nnx, rngs: nnx.Linear(4, 4, rngs=rngs),
@@ -125,6 +125,4 @@ def test_pickled_and_copied(make):
     layer = make(nnx, nnx.Rngs(0, dropout=1))
     for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
         assert nnx.graphdef(again) == nnx.graphdef(layer)
-        twins.compare(
-            variables_of(nnx, again), variables_of(nnx, layer), tolerance=0.0, drawn=False
-        )
+        compare(variables_of(nnx, again), variables_of(nnx, layer), tolerance=0.0, drawn=False)

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import TOLERANCE, draw
+from differential.compare import TOLERANCE
+from differential.functions import draw
+from differential.nnx import assert_same, assert_same_layer
 from linnet import nnx
 from linnet.base import errors
-from nnx_twins import assert_same, assert_same_layer
 
 LINE, PLANE = draw(0, 2, 8, 4), draw(1, 2, 6, 5, 4)
 BF16 = {"dtype": jnp.bfloat16}

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import TOLERANCE, draw
+from differential.compare import TOLERANCE
+from differential.functions import draw
+from differential.nnx import assert_same, assert_same_layer, variables_of
 from linnet import nnx
 from linnet.base import errors
-from nnx_twins import assert_same, assert_same_layer, variables_of
 from versions import NEWEST
 
 X = draw(0, 2, 5, 3)

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from agreement import TOLERANCE, draw
+from differential.compare import TOLERANCE
+from differential.functions import draw
+from differential.nnx import assert_same, assert_same_layer, variables_of
 from linnet import nnx
-from nnx_twins import assert_same, assert_same_layer, variables_of
 
 X = draw(0, 2, 5, 3)
 BF16 = {"dtype": jnp.bfloat16}

@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agreement import TOLERANCE, draw
+from differential.compare import TOLERANCE
+from differential.functions import draw
+from differential.nnx import assert_same, assert_same_layer, variables_of
 from linnet import nnx
 from linnet.base import errors
-from nnx_twins import assert_same, assert_same_layer, variables_of
 
 X = 3 * draw(0, 2, 5, 4) + 1
 BF16 = {"dtype": jnp.bfloat16}

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agreement import draw
+from differential.functions import draw, weighed
+from differential.nnx import assert_same, attributes_of, variables_of
 from linnet import nnx
-from nnx_twins import assert_same, attributes_of, variables_of, weighed
 from versions import since_newest
 
 X = draw(0, 2, 5, 8)

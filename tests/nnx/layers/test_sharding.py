@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-from agreement import draw
-from nnx_twins import assert_same
+from differential.functions import draw
+from differential.nnx import assert_same
 
 LAID_OUT = PartitionSpec("x", None, "y")
 IDS = jnp.arange(8).reshape(4, 2) % 5

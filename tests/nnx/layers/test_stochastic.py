@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from differential.nnx import assert_same, assert_same_layer, variables_of
 from linnet import nnx
 from linnet.base import errors
-from nnx_twins import assert_same, assert_same_layer, variables_of
 
 X = jnp.linspace(-1.0, 1.0, 24).reshape(2, 3, 4)
 

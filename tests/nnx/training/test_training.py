@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+from differential.nnx import assert_same
+from differential.nnx_models import kinds, layer, model, values
 from linnet import nnx
 from linnet.base import errors
-from nnx_programs import kinds, layer, model, values
-from nnx_twins import assert_same
 
 X = jnp.array([[1.0, -2.0], [0.5, 3.0]])
 

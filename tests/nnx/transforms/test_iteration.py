@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from differential.nnx import assert_same
+from differential.nnx_models import layer, model, values
 from linnet import nnx
 from linnet.base import errors
-from nnx_programs import layer, model, values
-from nnx_twins import assert_same
 
 X = jnp.array([[1.0, -2.0]])
 

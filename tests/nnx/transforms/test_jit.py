@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from differential.nnx import assert_same
+from differential.nnx_models import layer, model, values
 from linnet import nnx
 from linnet.base import errors
-from nnx_programs import layer, model, values
-from nnx_twins import assert_same
 
 X = jnp.ones((1, 2))
 

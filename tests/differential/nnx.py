@@ -1,4 +1,4 @@
-"""One program, two libraries, for NNX: see ``twins``; and what of a model is compared."""
+"""NNX under Flax and under Linnet: programs, and what of a model is compared."""
 
 from typing import Any
 
@@ -7,17 +7,20 @@ import jax
 import jax.numpy as jnp
 
 import linnet.nnx
-import twins
+from differential import programs
+from differential.functions import weighed
 
-LIBRARIES = (flax.nnx, linnet.nnx)
+FLAX = flax.nnx
+LINNET = linnet.nnx
+LIBRARIES = (FLAX, LINNET)
 
 # what Flax notes of how a variable is stored, which is one way in Linnet
 _STORAGE = {"hijax", "ref", "eager_sharding"}
 
 
 def assert_same(program: Any, **how: Any) -> Any:
-    """Check that a program does the same under both libraries; return what it does under ours."""
-    return twins.assert_same(program, libraries=LIBRARIES, **how)
+    """Check that a program does the same under both libraries; see `programs.assert_same`."""
+    return programs.assert_same(program, libraries=LIBRARIES, **how)
 
 
 def plain(value: Any) -> Any:
@@ -79,12 +82,6 @@ def gradients_of(nnx: Any, model: Any, loss: Any, *inputs: Any) -> Any:
         for path, variable in nnx.to_flat_state(found)
     }
     return by_path, list(of_inputs)
-
-
-def weighed(outputs: Any) -> Any:
-    """Reduce outputs to a number in which each has a weight of its own."""
-    outputs = jnp.asarray(outputs, jnp.float32)
-    return jnp.sum(outputs * jnp.linspace(-1.0, 1.0, outputs.size).reshape(outputs.shape))
 
 
 def assert_same_layer(

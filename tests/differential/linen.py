@@ -1,35 +1,45 @@
-"""One layer under Flax and under Linnet: variables from one seed, outputs, updates, gradients."""
+"""Linen under Flax and under Linnet: programs, and layers with their variables and gradients."""
+
+from typing import Any
 
 import flax.linen
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import linnet.linen
-from agreement import assert_close
-from versions import DRAWN_ULP
+from differential import programs
+from differential.compare import assert_close, compare
+from differential.functions import weighed
 
+FLAX = flax.linen
+LINNET = linnet.linen
 RNGS = {"params": jax.random.key(3), "dropout": jax.random.key(4)}
+
+
+def assert_same(
+    program: Any,
+    *,
+    tolerance: float = 1e-5,
+    drawn: bool = False,
+    libraries: tuple[Any, Any] = (FLAX, LINNET),
+) -> Any:
+    """Check that a program does the same under both libraries; see `programs.assert_same`."""
+    return programs.assert_same(program, libraries=libraries, tolerance=tolerance, drawn=drawn)
+
+
+def shapes(tree):
+    """Replace the arrays of a tree by their shapes."""
+    return jax.tree.map(jnp.shape, tree)
 
 
 def both(name, *args, **kwargs):
     """Make a layer of each library, ours first."""
-    return tuple(getattr(nn, name)(*args, **kwargs) for nn in (linnet.linen, flax.linen))
+    return tuple(getattr(nn, name)(*args, **kwargs) for nn in (LINNET, FLAX))
 
 
 def assert_same_variables(ours, theirs):
     """Check names and their order, shapes and dtypes exactly, values to `DRAWN_ULP`."""
-    assert list(ours) == list(theirs)
-    for name, theirs_value in theirs.items():
-        if isinstance(theirs_value, dict):
-            assert_same_variables(ours[name], theirs_value)
-            continue
-        assert ours[name].dtype == theirs_value.dtype
-        np.testing.assert_array_max_ulp(
-            np.asarray(ours[name], np.float32),
-            np.asarray(theirs_value, np.float32),
-            maxulp=DRAWN_ULP,
-        )
+    compare(ours, theirs, tolerance=0.0, drawn=True)
 
 
 def assert_same_layer(layers, *inputs, grad=True, computed_in=None, **call):
@@ -59,9 +69,7 @@ def assert_same_layer(layers, *inputs, grad=True, computed_in=None, **call):
 
     def gradients(layer):
         def loss(params, *inputs):
-            out, _ = layer.apply({"params": params, **rest}, *inputs, **run)
-            out = jnp.asarray(out, jnp.float32)
-            return jnp.sum(out * jnp.linspace(-1.0, 1.0, out.size).reshape(out.shape))
+            return weighed(layer.apply({"params": params, **rest}, *inputs, **run)[0])
 
         places = (0, *(place + 1 for place in real))
         return jax.jit(jax.grad(loss, argnums=places))(variables.get("params", {}), *inputs)
