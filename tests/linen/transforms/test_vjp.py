@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import pytest
-from tests.linen.lifted.probes import RNGS, X, everything
+from tests.linen.transforms.probes import RNGS, X, everything
 
 import linnet.linen as nn
 from differential.linen import assert_same

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.linen.lifted.probes import RNGS, SHARED, X, everything, step, twice
+from tests.linen.transforms.probes import RNGS, SHARED, X, everything, step, twice
 
 import linnet.linen as nn
 from differential.linen import assert_same

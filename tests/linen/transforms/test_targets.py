@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.linen.lifted.probes import (
+from tests.linen.transforms.probes import (
     EACH,
     RNGS,
     SHARED,

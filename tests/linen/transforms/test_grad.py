@@ -1,7 +1,7 @@
 """`nn.grad` and `nn.value_and_grad`."""
 
 import pytest
-from tests.linen.lifted.probes import RNGS, X, everything
+from tests.linen.transforms.probes import RNGS, X, everything
 
 import linnet.linen as nn
 from differential.linen import assert_same

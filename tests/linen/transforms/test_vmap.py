@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.linen.lifted.probes import EACH, RNGS, X
+from tests.linen.transforms.probes import EACH, RNGS, X
 
 import linnet.linen as nn
 from differential.linen import FLAX, assert_same

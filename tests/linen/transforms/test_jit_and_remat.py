@@ -7,7 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.linen.lifted.probes import RNGS, X
+from tests.linen.transforms.probes import RNGS, X
 
 import linnet.linen as nn
 from differential.linen import assert_same
