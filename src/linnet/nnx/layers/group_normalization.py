@@ -81,10 +81,7 @@ class GroupNorm(Layer):
             feature_axis=-1,
             num_groups=groups,
             group_size=num_features // groups,
-            scale=factors(
-                self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
-            ),
-            bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **factors(self, given),
             **chosen(
                 given,
                 "epsilon dtype param_dtype use_bias use_scale reduction_axes axis_name "
@@ -162,10 +159,7 @@ class InstanceNorm(Layer):
         given = dict(locals())
         self._set_up(
             SCALE_AND_BIAS,
-            scale=factors(
-                self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
-            ),
-            bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **factors(self, given),
             **chosen(
                 given,
                 "num_features epsilon dtype param_dtype use_bias use_scale feature_axes "

@@ -35,18 +35,24 @@ SCALE_AND_BIAS = ("scale", "bias")
 
 
 def factors(
-    layer: Any,
-    rngs: Any,
-    wanted: bool,
-    init_fn: Initializer,
-    features: int,
-    dtype: Dtype,
-    metadata: Mapping[str, Any],
-) -> Param[Array] | None:
-    """Make the factors, or the shifts, of each feature."""
-    if not wanted:
-        return None
-    return param(draw(params_of(rngs, layer), init_fn, (features,), dtype), metadata)
+    layer: Any, given: Mapping[str, Any], names: tuple[str, ...] = SCALE_AND_BIAS
+) -> dict[str, Any]:
+    """Make the factors and the shifts of each feature, those that are wanted, in this order.
+
+    Args:
+        layer: the layer.
+        given: the arguments of its constructor.
+        names: ``scale`` for factors, ``bias`` for shifts.
+    """
+
+    def made(name: str) -> Param[Array] | None:
+        if not given[f"use_{name}"]:
+            return None
+        stream, shape = params_of(given["rngs"], layer), (given["num_features"],)
+        drawn = draw(stream, given[f"{name}_init"], shape, given["param_dtype"])
+        return param(drawn, given[f"{name}_metadata"])
+
+    return {name: made(name) for name in names}
 
 
 def statistics_settings(layer: Any) -> dict[str, Any]:
@@ -128,10 +134,7 @@ class BatchNorm(Layer):
             ("mean", "var", *SCALE_AND_BIAS),
             mean=BatchStat(zeros(None, shape, jnp.float32)),
             var=BatchStat(ones(None, shape, jnp.float32)),
-            scale=factors(
-                self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
-            ),
-            bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **factors(self, given),
             **chosen(
                 given,
                 "num_features use_running_average axis momentum epsilon dtype "
@@ -261,10 +264,7 @@ class LayerNorm(Layer):
         given = dict(locals())
         self._set_up(
             SCALE_AND_BIAS,
-            scale=factors(
-                self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
-            ),
-            bias=factors(self, rngs, use_bias, bias_init, num_features, param_dtype, bias_metadata),
+            **factors(self, given),
             **chosen(
                 given,
                 "num_features epsilon dtype param_dtype use_bias use_scale "
@@ -339,9 +339,7 @@ class RMSNorm(Layer):
         given = dict(locals())
         self._set_up(
             ("scale",),
-            scale=factors(
-                self, rngs, use_scale, scale_init, num_features, param_dtype, scale_metadata
-            ),
+            **factors(self, given, ("scale",)),
             **chosen(
                 given,
                 "num_features epsilon dtype param_dtype use_scale reduction_axes "
