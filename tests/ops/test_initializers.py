@@ -11,7 +11,7 @@ import pytest
 
 from differential.compare import compare_arrays
 from linnet.ops import drawing, initializers
-from versions import DRAWN_ULP
+from versions import DRAWN_ULP, NEWEST
 
 KEY = jax.random.key(3)
 NORMAL_ULP = 1 if DRAWN_ULP == 2 else DRAWN_ULP
@@ -200,6 +200,17 @@ def test_sizes_on_either_side_of_those_that_are_shared(name, shape):
     np.testing.assert_array_max_ulp(np.asarray(ours(KEY, shape)), expected, maxulp=DRAWN_ULP)
     traced = jax.jit(lambda key: ours(key, shape))(KEY)
     np.testing.assert_array_max_ulp(np.asarray(traced), expected, maxulp=DRAWN_ULP)
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (2, 0, 4), (0, 0)])
+@pytest.mark.parametrize("name", ["lecun_normal", "glorot_uniform", "he_normal"])
+def test_a_kernel_without_elements(name, shape):
+    """It is empty, eagerly and in a trace; JAX before 0.12 divides by its fan, which is zero."""
+    ours = getattr(initializers, name)()
+    for drawn in (ours(KEY, shape), jax.jit(lambda key: ours(key, shape))(KEY)):
+        assert (drawn.shape, drawn.dtype) == (shape, jnp.float32)
+    if NEWEST:
+        assert getattr(fnn.initializers, name)()(KEY, shape).shape == shape
 
 
 def test_too_few_axes():

@@ -116,6 +116,8 @@ class VarianceScaling(Initializer):
         known = self.mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
         if not _is_real(dtype) or not known or len(shape) < 2:
             return None
+        if 0 in shape:  # nothing is drawn, and there may be no fan to divide by
+            return Plan(np.asarray(1, dtype))
         variance = np.asarray(self.scale / self._fan(shape), dtype)
         match self.distribution:
             case "normal":
