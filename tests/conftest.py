@@ -62,7 +62,7 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-MEMORY = 768 * 2**20  # bytes that a process may hold when it begins with a module of tests
+MEMORY = 512 * 2**20  # bytes that a process may hold when it begins with a module of tests
 
 
 @pytest.fixture(scope="module", autouse=True)
