@@ -119,12 +119,17 @@ def _drawn(
     return to_device(np.asarray(drawn)[:size].reshape(final))
 
 
+@functools.cache
+def _root(dtype: Any) -> Any:
+    return np.asarray(np.sqrt(2), dtype)
+
+
 def _factors(plan: "Plan", dtype: Any) -> tuple[Any, Any]:
     """Return what normal numbers are multiplied by before they are cut, and afterwards.
 
     An uncut normal of JAX 0.12 is one compiled function, in which XLA makes one factor of the two.
     """
-    root = np.asarray(np.sqrt(2), dtype)
+    root = _root(dtype)
     cut = plan.uniform or plan.low != -math.inf or plan.high != math.inf
     if cut or not NORMAL_IS_COMPILED:
         return root, plan.factor

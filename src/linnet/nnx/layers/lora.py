@@ -153,7 +153,7 @@ class LoRALinear(Linear):
         b_metadata: Mapping[str, Any] = NO_METADATA,
         **kwargs: Any,
     ) -> None:
-        given = locals()
+        given = dict(locals())
         super().__init__(in_features, out_features, rngs=rngs, **kwargs)
         self.lora = LoRA(
             in_features,

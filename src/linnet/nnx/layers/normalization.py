@@ -44,15 +44,13 @@ def factors(
         given: the arguments of its constructor.
         names: ``scale`` for factors, ``bias`` for shifts.
     """
-
-    def made(name: str) -> Param[Array] | None:
-        if not given[f"use_{name}"]:
-            return None
-        stream, shape = params_of(given["rngs"], layer), (given["num_features"],)
-        drawn = draw(stream, given[f"{name}_init"], shape, given["param_dtype"])
-        return param(drawn, given[f"{name}_metadata"])
-
-    return {name: made(name) for name in names}
+    drawn: dict[str, Any] = dict.fromkeys(names)
+    for name in names:
+        if given[f"use_{name}"]:
+            stream, shape = params_of(given["rngs"], layer), (given["num_features"],)
+            value = draw(stream, given[f"{name}_init"], shape, given["param_dtype"])
+            drawn[name] = param(value, given[f"{name}_metadata"])
+    return drawn
 
 
 def statistics_settings(layer: Any) -> dict[str, Any]:
