@@ -373,3 +373,25 @@ def test_layers_leave_the_arithmetic_to_ops(path):
     assert imported <= {"jax.numpy", "jax", *DEFAULTS}, imported
     arrays = [node for node in ast.walk(tree) if isinstance(node, ast.MatMult | ast.Pow)]
     assert arrays == []
+
+
+@pytest.mark.parametrize("facade", FLOORS)
+def test_type_checkers_see_what_is_loaded_on_demand(facade):
+    """What a façade fetches by `_ON_DEMAND` it imports for type checkers, name for name."""
+    tree = ast.parse((SOURCE / facade / "__init__.py").read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    seen: set[str] = set()
+    for node in block.body:
+        if isinstance(node, ast.ImportFrom):
+            seen |= {alias.asname or alias.name for alias in node.names}
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+                seen.add(each.id)
+    [text] = [
+        node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_ON_DEMAND"
+    ]
+    fetched = {name.partition("=")[0] for name in text.split() if not name.endswith(":")}
+    above = {"compat"}  # imports the façade itself, so that this may not import it
+    assert {name for name in seen if not name.startswith("_")} == fetched - above

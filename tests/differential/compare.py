@@ -36,6 +36,7 @@ def compare(
     tolerance: float,
     drawn: bool = False,
     floor: float = 0.01,
+    floors: Mapping[str, float] = {},
 ) -> None:
     """Check that what two programs did is the same.
 
@@ -50,13 +51,15 @@ def compare(
         drawn: the values are initial parameters: compare them to `DRAWN_ULP`.
         floor: where all elements are smaller than this, the tolerance is relative to it: a
             difference that should vanish is as exact as what it is the difference of.
+        floors: the floor of what stands under a key of a mapping, where it is another one.
     """
-    how = {"tolerance": tolerance, "drawn": drawn, "floor": floor}
+    how = {"tolerance": tolerance, "drawn": drawn, "floor": floor, "floors": floors}
     if isinstance(theirs, Mapping):
         assert isinstance(ours, Mapping), (where, ours, theirs)
         assert list(ours) == list(theirs), (where, list(ours), list(theirs))
         for key in theirs:
-            compare(ours[key], theirs[key], f"{where}/{key}", **how)
+            here = how | {"floor": floors.get(key, floor)}
+            compare(ours[key], theirs[key], f"{where}/{key}", **here)
     elif isinstance(theirs, list | tuple):
         assert type(ours) is type(theirs), (where, ours, theirs)
         assert len(ours) == len(theirs), (where, ours, theirs)

@@ -1,5 +1,6 @@
 """NNX under Flax and under Linnet: programs, and what of a model is compared."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.nnx
@@ -90,7 +91,7 @@ def assert_same_layer(
     tolerance: float = 1e-5,
     compute: bool = True,
     grad: bool = True,
-    floor: float = 0.01,
+    floors: Mapping[str, float] = {},
     call: Any = None,
 ) -> None:
     """Check that a layer is made, computes, updates itself and is differentiated as in Flax.
@@ -101,7 +102,7 @@ def assert_same_layer(
         tolerance: of outputs and gradients, relative.
         compute: whether to compare outputs and gradients, not only what the layer holds.
         grad: whether to compare gradients.
-        floor: what a vanishing gradient is measured by.
+        floors: by path what a vanishing gradient is measured by, where it is not by 0.01.
         call: a function ``(layer, *inputs) -> outputs``; by default the call of the layer.
     """
     call = call or (lambda layer, *inputs: layer(*inputs))
@@ -124,4 +125,4 @@ def assert_same_layer(
     if compute:
         assert_same(called, tolerance=tolerance)
     if compute and grad:
-        assert_same(differentiated, tolerance=tolerance, floor=floor)
+        assert_same(differentiated, tolerance=tolerance, floors=floors)

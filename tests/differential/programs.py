@@ -5,6 +5,7 @@ a pytree, or raises. ``differential.linen`` and ``differential.nnx`` know their 
 """
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from differential.compare import Raised, compare
@@ -30,6 +31,7 @@ def assert_same(
     tolerance: float = 1e-5,
     drawn: bool = False,
     floor: float = 0.01,
+    floors: Mapping[str, float] = {},
 ) -> Any:
     """Check that a program does the same under both libraries; return what it does under ours.
 
@@ -42,9 +44,10 @@ def assert_same(
         tolerance: as in `compare`.
         drawn: as in `compare`.
         floor: as in `compare`.
+        floors: as in `compare`.
     """
     theirs, ours = (outcome(program, library) for library in libraries)
-    compare(ours, theirs, tolerance=tolerance, drawn=drawn, floor=floor)
+    compare(ours, theirs, tolerance=tolerance, drawn=drawn, floor=floor, floors=floors)
     return ours
 
 

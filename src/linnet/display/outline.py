@@ -21,7 +21,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from linnet.base.errors import shape_text as shape_text
+from linnet.base.errors import shape_text
 from linnet.base.jaxcompat import trace_of
 
 _INDENT = "  "

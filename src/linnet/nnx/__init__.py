@@ -235,9 +235,8 @@ _COMING = frozenset(
 )
 
 _names.publish("linnet.nnx", _MODULES)
-# importing our own packages of these names has set them as attributes
-for _name in ("graph", "module"):
-    globals().pop(_name, None)
+# importing our own package of this name has set it as an attribute
+globals().pop("graph")
 
 if TYPE_CHECKING:
     from linnet.display import notebook as _notebook

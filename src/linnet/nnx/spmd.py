@@ -21,6 +21,7 @@ from linnet.nnx.objects.sharding import (
 from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape
 from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME
+from linnet.tree.leaves import struct_of
 
 A = TypeVar("A")
 
@@ -73,8 +74,7 @@ def get_abstract_model(
         if not isinstance(leaf, Variable):
             return leaf
         sharding = sharding_of(leaf.get_metadata(), mesh)
-        value = leaf.get_raw_value()
-        return leaf.replace(jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding))
+        return leaf.replace(struct_of(leaf.get_raw_value(), sharding))
 
     return graphdef, jax.tree.map(with_sharding, state, is_leaf=is_variable)
 

@@ -39,6 +39,20 @@ def is_array(leaf: Any) -> bool:
     return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
 
 
+def struct_of(value: Any, sharding: Any = None) -> jax.ShapeDtypeStruct:
+    """Return the shape and dtype of an array or number, or of what has them, as JAX writes them.
+
+    Args:
+        value: the array.
+        sharding: how it is laid out over devices, as far as that is known.
+
+    >>> struct_of(2.0)
+    ShapeDtypeStruct(shape=(), dtype=float32)
+    """
+    known = value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    return jax.ShapeDtypeStruct(known.shape, known.dtype, sharding=sharding)
+
+
 def abstract(tree: Any) -> Any:
     """Returns a tree with the shapes and dtypes of its arrays in their places.
 

@@ -133,7 +133,7 @@ def test_layer(settings):
         tolerance=TOLERANCE["bfloat16"] if narrow else 1e-5,
         compute=not any("metadata" in name for name in settings),
         # the gradient by the bias of keys is zero, but for the rounding of numbers about 1
-        floor=0.1,
+        floors={"key/bias": 0.1},
     )
 
 

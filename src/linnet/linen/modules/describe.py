@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from linnet.display.outline import shape_text
+from linnet.base.errors import shape_text
 
 
 def describe(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from linnet.base import errors
-from linnet.display.outline import shape_text
+from linnet.base.errors import shape_text
 from linnet.linen.modules.scope import Store
 from linnet.state.metadata import is_axis_metadata, unbox
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import jax
 
+from linnet.base.errors import shape_text
 from linnet.display.flops import count_flops, count_vjp_flops
-from linnet.display.outline import shape_text
 from linnet.display.table import Row, arguments, render
 from linnet.linen.modules.functional import INIT_COLLECTIONS
 from linnet.linen.modules.methods import InterceptorContext, intercept_methods

@@ -20,6 +20,7 @@ from linnet.nnx.objects.module import assign_attributes, iter_modules, not_found
 from linnet.nnx.objects.sharding import sharding_of
 from linnet.nnx.objects.variable import Variable, is_variable, value_of
 from linnet.state.filters import Filter, to_predicate
+from linnet.tree.leaves import struct_of
 
 A = TypeVar("A")
 
@@ -254,17 +255,12 @@ def as_abstract(tree: A, graph: bool | None = None) -> A:
 
     def abstract(definition: VariableDef, leaf: Any) -> Any:
         sharding = sharding_of(leaf.get_metadata())
-        value = jax.tree.map(lambda x: _struct(x, sharding), leaf.get_raw_value())
+        value = jax.tree.map(lambda x: struct_of(x, sharding), leaf.get_raw_value())
         return type(leaf).from_metadata(value, leaf.get_metadata())
 
-    leaves = [x if isinstance(x, Variable) else _struct(x, None) for x in layout.leaves()]
+    leaves = [x if isinstance(x, Variable) else struct_of(x) for x in layout.leaves()]
     made, _ = rebuild(layout.graphdef, leaves, abstract)
     return made
-
-
-def _struct(value: Any, sharding: Any) -> Any:
-    aval = jax.typeof(value) if not isinstance(value, jax.ShapeDtypeStruct) else value
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype, sharding=sharding)
 
 
 # the names they had before

@@ -9,7 +9,6 @@ initializer folds its key itself (``RngStream.draw_later``), and all attributes 
 import dataclasses
 import functools
 import math
-import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -66,14 +65,12 @@ def chosen(given: Mapping[str, Any], names: str) -> dict[str, Any]:
 
     The order is that in which the attributes of a layer are written and walked.
     """
-    words, values_of = _getter(names)
-    return dict(zip(words, values_of(given), strict=True))
+    return {name: given[name] for name in _words(names)}
 
 
 @functools.cache
-def _getter(names: str) -> tuple[list[str], Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
-    words = names.split()
-    return words, operator.itemgetter(*words)
+def _words(text: str) -> list[str]:
+    return text.split()
 
 
 def _takes_rngs(make: Any) -> bool:

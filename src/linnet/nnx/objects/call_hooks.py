@@ -10,9 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from linnet.base.errors import near
+from linnet.base.errors import near, shape_text
 from linnet.base.traceback import mark_noted
-from linnet.display.outline import shape_text
 from linnet.nnx.objects.trace_level import name_of
 
 Watcher = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]

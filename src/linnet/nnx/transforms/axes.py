@@ -155,6 +155,17 @@ def placed(home: Path, axes: Any, name: Any, special: Mapping[Any, Group] = {}) 
     return groups
 
 
+def placed_arguments(
+    axes: Iterable[Any], name: Any, special: Mapping[Any, Group] = {}
+) -> list[Group]:
+    """Return the groups of all arguments, given the axes of each; see :func:`placed`."""
+    return [
+        group
+        for number, each in enumerate(axes)
+        for group in placed((number,), each, name, special)
+    ]
+
+
 def per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:
     """Return the axes of each positional argument.
 

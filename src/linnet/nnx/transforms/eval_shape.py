@@ -12,6 +12,7 @@ from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.transforms.arguments import put_objects
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.state.filters import Everything
+from linnet.tree.leaves import struct_of
 
 _PLAN = Plan((Group(Everything()),), "nnx.eval_shape")
 
@@ -53,8 +54,7 @@ class AbstractStore(ObjectStore):
     def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
         """Take the objects out of the arguments; keep their values in abstract form."""
         taken = super().snapshot(plan, args, kwargs)
-        shapes = jax.tree.map(jax.typeof, taken.groups)
-        self.entered = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), shapes)
+        self.entered = jax.tree.map(struct_of, taken.groups)
         return taken
 
     def publish(self, changes: Changes, result: Any) -> Any:

@@ -11,7 +11,7 @@ from linnet.lift import scan as lift
 from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.transforms.arguments import RESULT, InKeywords
-from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed
+from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
 from linnet.state.filters import Everything
@@ -85,12 +85,8 @@ def scan(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         inputs = _Sides.of(per_argument(in_axes, len(args), "nnx.scan"))
-        groups = [
-            each
-            for number, axes in enumerate(inputs.axes)
-            for each in placed((number,), axes, name, _KINDS)
-        ]
-        plan = Plan((*groups, *leaving, _KEYWORDS), "nnx.scan")
+        entering = placed_arguments(inputs.axes, name, _KINDS)
+        plan = Plan((*entering, *leaving, _KEYWORDS), "nnx.scan")
 
         def run(pure: Any, plan: Plan, groups: Any, arguments: Any) -> Any:
             loop = _loop(inputs, outputs, pure, plan, groups, arguments)

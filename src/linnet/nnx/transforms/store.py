@@ -142,11 +142,12 @@ class ObjectStructure:
         values = self.in_cell_order(groups)
         roots, builder = rebuild(self.graphdef, values, new_variable)
         args, kwargs = put_objects(arguments, roots)
-        for index, place in self.of_variables(self.places).items():
-            group = plan.groups[place]
-            if group.loses_axis:
-                variable = builder.members[index]
-                sharding.remove_axis(variable, group.placement, group.axis_metadata)
+        if any(group.loses_axis for group in plan.groups):
+            for index, place in self.of_variables(self.places).items():
+                group = plan.groups[place]
+                if group.loses_axis:
+                    variable = builder.members[index]
+                    sharding.remove_axis(variable, group.placement, group.axis_metadata)
         return ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
 
 

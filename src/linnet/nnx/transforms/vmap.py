@@ -12,7 +12,7 @@ from linnet.base.typing import MISSING
 from linnet.lift import vmap as lift
 from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.transforms.arguments import RESULT, InKeywords
-from linnet.nnx.transforms.axes import for_jax, per_argument, placed
+from linnet.nnx.transforms.axes import for_jax, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
 from linnet.state.partitioning import PARTITION_NAME
@@ -72,8 +72,7 @@ def vmap(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         axes = per_argument(in_axes, len(args), "nnx.vmap")
-        entering = [each for n, where in enumerate(axes) for each in placed((n,), where, name)]
-        plan = Plan((*entering, *leaving, keywords), "nnx.vmap")
+        plan = Plan((*placed_arguments(axes, name), *leaving, keywords), "nnx.vmap")
         run = lift.run((for_jax(axes, None), 0), for_jax(out_axes, None), **options)
         return carry(ObjectStore(), plan, f, args, kwargs, run)
 

@@ -31,11 +31,11 @@ def transform(make: Callable[P, R]) -> Callable[P, R]:
     """
     name = getattr(make, "__name__", "")
     signature = inspect.signature(make)
+    first = next(iter(signature.parameters))  # by this name the function may be given, too
 
     @functools.wraps(make)
     def decorator(*given: Any, **options: Any) -> Any:
-        named = {key: options.pop(key) for key in _first(signature) if key in options}
-        f, *args = *named.values(), *given, *([] if named or given else [MISSING])
+        f, *args = (options.pop(first), *given) if first in options else given or (MISSING,)
         if f is MISSING:
             signature.bind(f, **options)  # raise here, not where the decorator is applied
             return functools.partial(decorator, **options)
@@ -44,11 +44,6 @@ def transform(make: Callable[P, R]) -> Callable[P, R]:
         return made if args else functools.wraps(f)(made)
 
     return cast("Callable[P, R]", decorator)
-
-
-def _first(signature: inspect.Signature) -> tuple[str]:
-    """Return the name of the first parameter, by which the function may be given, too."""
-    return (next(iter(signature.parameters)),)
 
 
 def unbound(f: Any, name: str) -> Any:
