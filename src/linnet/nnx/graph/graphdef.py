@@ -1,8 +1,10 @@
 """``GraphDef``, the structure of an object graph, with what it can be asked and built into.
 
 :func:`walk` flattens a graph and interns its structure; :func:`rebuild` is the inverse. Equal
-structures are the same object: comparing those of two models is one ``is``, and a compiled program
-can be remembered under the structure that it was compiled for.
+structures share one :class:`_Kin`: comparing those of two models is one ``is``, and a compiled
+program can be remembered under the structure that it was compiled for. What they do not share is
+the static values themselves. A copy of a model has those of the model it was made of, and not
+equal ones of another model.
 """
 
 import weakref
@@ -32,32 +34,34 @@ Node = TypeVar("Node")
 class GraphDef(Generic[Node]):
     """The structure of an object graph: all but its values.
 
-    Equal structures are the same object, so comparing costs nothing.
+    Comparing structures costs nothing.
 
     >>> import jax.numpy as jnp
     >>> from linnet import nnx
     >>> one, two = (nnx.graphdef(nnx.Param(jnp.ones(n))) for n in (1, 2))
-    >>> one is two
+    >>> one == two
     True
     """
 
-    __slots__ = ("__weakref__", "_hash", "has_references", "num_leaves", "places", "root")
+    __slots__ = ("has_references", "kin", "num_leaves", "root")
 
-    def __init__(self, root: Any, num_leaves: int, has_references: bool, hashed: int) -> None:
+    def __init__(self, root: Any, num_leaves: int, has_references: bool) -> None:
         self.root = root
         self.num_leaves = num_leaves
         self.has_references = has_references
-        self._hash = hashed
-        # the paths of the leaves, nested, with their numbers; worked out when first asked for
-        self.places: Any = None
+        found = _interned.get(root)
+        if found is None:
+            found = _interned[root] = _Kin(hash(root))
+        self.kin = found
 
     def __hash__(self) -> int:
-        return self._hash
+        return self.kin.hash
 
-    # equal ones are the same object: `__eq__` is that of identity
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, GraphDef) and self.kin is other.kin)
 
     def __reduce__(self) -> Any:
-        return intern_graphdef, (self.root, self.num_leaves, self.has_references)
+        return GraphDef, (self.root, self.num_leaves, self.has_references)
 
     def __copy__(self) -> "GraphDef[Node]":
         return self
@@ -98,16 +102,22 @@ class GraphDef(Generic[Node]):
 
 jax.tree_util.register_static(GraphDef)
 
-_interned: "weakref.WeakValueDictionary[Any, GraphDef[Any]]" = weakref.WeakValueDictionary()
+
+class _Kin:
+    """What equal structures have in common.
+
+    Attributes:
+        places: the paths of the leaves, nested, with their numbers; worked out when asked for.
+    """
+
+    __slots__ = ("__weakref__", "hash", "places")
+
+    def __init__(self, hashed: int) -> None:
+        self.hash = hashed
+        self.places: Any = None
 
 
-def intern_graphdef(root: Any, num_leaves: int, has_references: bool) -> GraphDef[Any]:
-    """Return the one ``GraphDef`` with this root definition."""
-    found = _interned.get(root)
-    if found is None:
-        found = GraphDef(root, num_leaves, has_references, hash(root))
-        _interned[root] = found
-    return found
+_interned: "weakref.WeakValueDictionary[Any, _Kin]" = weakref.WeakValueDictionary()
 
 
 def _lines(key: Any, definition: Any, depth: int) -> Iterator[str]:
@@ -134,7 +144,7 @@ def walk(node: Any) -> tuple[GraphDef[Any], Walk]:
     """Flatten an object graph: return its structure and the walk over it."""
     done = Walk()
     root = done.visit(node, (), None, ())
-    return intern_graphdef(root, len(done.cells), done.has_references), done
+    return GraphDef(root, len(done.cells), done.has_references), done
 
 
 def rebuild(
@@ -192,11 +202,12 @@ _ABSENT: Any = object()
 
 def _places(graphdef: GraphDef[Any]) -> dict[Any, Any]:
     """Return the paths of the leaves of a structure, nested, with their numbers."""
-    if graphdef.places is None:
+    kin = graphdef.kin
+    if kin.places is None:
         paths = [path for path, _ in cells_of(graphdef.root)]
         numbered = zip(paths, range(len(paths)), strict=True)
-        graphdef.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
-    return graphdef.places
+        kin.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
+    return kin.places
 
 
 def _sort_in(

@@ -111,9 +111,9 @@ def _static_place(node: Any, path: Path) -> Any:
 
 
 def _shape_problem(cell: Any, value: Any) -> str:
-    if isinstance(value, Mapping) and not isinstance(cell._value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(cell._raw_value, Mapping):
         return "a variable stands there, but the state has a dictionary"
-    old: Any = cell._value
+    old: Any = cell._raw_value
     new = raw_value_of(value)
     if hasattr(old, "shape") and hasattr(new, "shape") and old.shape != new.shape:
         return f"the model has shape {tuple(old.shape)}, the state {tuple(new.shape)}"

@@ -17,7 +17,7 @@ from linnet.base.typing import Dtype, Initializer
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.module import Module
-from linnet.nnx.objects.pytree import blank
+from linnet.nnx.objects.pytree import attributes_of, blank
 from linnet.nnx.objects.variable import VariableMetadata
 from linnet.nnx.objects.versions import note_change
 from linnet.nnx.random.streams import Rngs, RngStream
@@ -55,7 +55,7 @@ class Layer(Module):
 
     def _set_up(self, data: tuple[str, ...], **attributes: Any) -> None:
         """Set all attributes of a new layer at once; ``data`` names those that are variables."""
-        vars(self).update(attributes)
+        attributes_of(self).update(attributes)
         self._statuses.update(dict.fromkeys(data, True))
         note_change(self)
 

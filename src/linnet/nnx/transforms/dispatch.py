@@ -35,7 +35,7 @@ from linnet.nnx.transforms.eval_shape import shapes_of
 from linnet.nnx.transforms.publish import Outcome, publish
 from linnet.nnx.transforms.store import ObjectStore, ObjectStructure, places_of
 
-_set_raw = Variable.__dict__["_value"].__set__
+_set_raw = Variable.__dict__["_raw_value"].__set__
 
 # type → whether its values are objects of NNX (True), never hold any (False), or may (None)
 _roles: dict[type, bool | None] = {
