@@ -21,7 +21,7 @@ from linnet.nnx.graph.build import Builder, new_variable
 from linnet.nnx.graph.flatten import Walk
 from linnet.nnx.graph.graphdef import GraphDef, joined, leaves_in_order
 from linnet.nnx.graph.reconcile import Settler
-from linnet.nnx.graph.states import from_flat_state, nested, to_flat_state
+from linnet.nnx.graph.states import from_flat_state, to_flat_state
 from linnet.nnx.objects.nodes import is_node, iter_graph
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable, raw_value_of
@@ -125,7 +125,7 @@ class SplitContext:
         """Take an object apart; see ``nnx.split``. What was met before is left out of its state."""
         graphdef, flat = self._walked(node)
         if not filters:
-            return graphdef, nested(flat)
+            return graphdef, from_flat_state(flat)
         parts = sorted_into(flat, filters, exhaustive=True)
         return (graphdef, *map(from_flat_state, parts))
 

@@ -112,6 +112,8 @@ class Walk:
             if kind and is_tree(value):
                 return self._taken_apart(value, path, holder, way)
             return self._slot(path, *((holder, way) if holder is not None else ([value], (0,))))
+        if not path and holder is None and value is not None:  # a number alone is its own state
+            return self._slot(path, [value], (0,))
         return self._static(value)
 
     def leaves(self) -> list[Any]:

@@ -25,7 +25,7 @@ from linnet.nnx.graph.definitions import (
     definitions_of,
 )
 from linnet.nnx.graph.flatten import Walk
-from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, nested, raw
+from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, raw
 from linnet.nnx.objects.variable import raw_value_of
 
 Node = TypeVar("Node")
@@ -107,7 +107,7 @@ class _Kin:
     """What equal structures have in common.
 
     Attributes:
-        places: the paths of the leaves, nested, with their numbers; worked out when asked for.
+        places: the paths of the leaves, with their numbers; worked out when asked for.
     """
 
     __slots__ = ("__weakref__", "hash", "places")
@@ -184,11 +184,13 @@ def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
         return list(state)
     tree = _places(graphdef)
     if tree == {(): 0}:
-        return [state]
+        return [state.leaves[0] if isinstance(state, FlatState) else state]
     leaves: list[Any] = [_ABSENT] * graphdef.num_leaves
     unknown: list[Path] = []
     if isinstance(state, FlatState):
         state = from_flat_state(state)
+    if not isinstance(state, Mapping):
+        raise TypeError(_no_state(graphdef, state))
     placed = _sort_in(tree, raw(state), (), leaves, unknown)
     if placed != graphdef.num_leaves or unknown:
         cells = zip(cells_of(graphdef.root), leaves, strict=True)
@@ -201,7 +203,7 @@ _ABSENT: Any = object()
 
 
 def _places(graphdef: GraphDef[Any]) -> dict[Any, Any]:
-    """Return the paths of the leaves of a structure, nested, with their numbers."""
+    """Return the paths of the leaves of a structure, with their numbers."""
     kin = graphdef.kin
     if kin.places is None:
         paths = [path for path, _ in cells_of(graphdef.root)]
@@ -238,6 +240,13 @@ def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) ->
     )
 
 
+def _no_state(graphdef: GraphDef[Any], state: Any) -> str:
+    return (
+        f"A structure with {graphdef.num_leaves} leaves was given a {type(state).__name__} as its "
+        "state. Pass the states that nnx.split returned with this GraphDef."
+    )
+
+
 def _paths(paths: list[Path]) -> str:
     return ", ".join([errors.path_text(p) for p in paths[:8]]) + (" …" if len(paths) > 8 else "")
 
@@ -265,4 +274,4 @@ class CallProxy:
             target = target[step[0]] if isinstance(step, tuple) else getattr(target, step)
         result = target(*args, **kwargs)
         after, done = walk(node)
-        return result, (after, nested(list(zip(done.paths, done.leaves(), strict=True))))
+        return result, (after, from_flat_state(list(zip(done.paths, done.leaves(), strict=True))))

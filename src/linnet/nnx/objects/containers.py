@@ -113,7 +113,9 @@ class List(Module, MutableSequence[A], Generic[A]):
 
     def _drop_child(self, key: Any) -> None:
         if isinstance(key, int):
-            del self._items[key]
+            pairs = self._pairs()
+            del pairs[key]
+            self._set(pairs)
         else:
             super()._drop_child(key)
 

@@ -174,6 +174,7 @@ class Pytree(Node, _Attributes, metaclass=abc.ABCMeta):
 
     def _drop_child(self, key: Any) -> None:
         del attributes_of(self)[key]
+        self._statuses.pop(key, None)
 
     @staticmethod
     def _key_entry(key: Any) -> Any:
