@@ -49,7 +49,7 @@ class List(Module, MutableSequence[A], Generic[A]):
         if self._level is not current_trace():
             raise wrong_level(self, "its items")
         put(self, "_items", [item for item, _ in pairs])
-        statuses = {key: said for key, said in self._statuses.items() if isinstance(key, str)}
+        statuses: dict[Any, bool] = {k: v for k, v in self._statuses.items() if isinstance(k, str)}
         for number, (_, said) in enumerate(pairs):
             if said is not None:
                 statuses[number] = said
