@@ -140,3 +140,9 @@ def to_device(array: "np.ndarray[Any, Any]") -> jax.Array:
 def _where(shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any, Any]:
     device = jax.local_devices()[0]
     return core.ShapedArray(shape, dtype), jax.sharding.SingleDeviceSharding(device), device
+
+
+def is_jax_initializer(function: Any) -> bool:
+    """Tell whether a function is one of ``jax.nn.initializers``, or was made by one."""
+    home = getattr(function, "__module__", None)
+    return home in {"jax._src.nn.initializers", "jax.nn.initializers"}

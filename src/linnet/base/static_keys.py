@@ -3,15 +3,16 @@
 A compiled program may be shared where the keys of all static values are equal. Whatever a program
 could tell apart has keys that differ: ``1`` and ``True``, ``0.0`` and ``-0.0``. A list, a
 dictionary, a set or an array of NumPy counts by what it holds; any other value that cannot be
-hashed is equal to itself only.
+hashed is equal to itself only. :func:`borrowed` is the same key, but one that keeps nothing alive.
 
 What holds a key and outlives the call must not hold a list of the user's, which may change:
 :func:`fresh` copies the containers in a value, and leaves alone what they contain.
 """
 
 import copy
+import weakref
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -21,19 +22,48 @@ _CONTAINERS = (list, dict, set, deque, bytearray)
 _NESTED = (tuple, *_CONTAINERS)
 
 
-class _Identical:
-    """Compares a value that does not hash by its identity."""
+class Identity:
+    """Stands in a key for a value that is equal to itself only.
 
-    __slots__ = ("value",)
+    It does not keep the value alive, if that can be referred to weakly, as functions can; once the
+    value is gone, the key is equal to no other.
+    """
+
+    __slots__ = ("_hash", "refer")
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self._hash = id(value)
+        try:
+            self.refer: Callable[[], Any] = weakref.ref(value)
+        except TypeError:
+            self.refer = lambda: value
 
     def __hash__(self) -> int:
-        return id(self.value)
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identical) and other.value is self.value
+        if not isinstance(other, Identity):
+            return False
+        value = self.refer()
+        return value is not None and value is other.refer()
+
+
+def borrowed(key: Any) -> Hashable:
+    """Return a key that is equal where this one is, and keeps alive no function or object in it."""
+    if isinstance(key, tuple | frozenset):
+        return type(key)(map(borrowed, cast("tuple[Any, ...]", key)))
+    if key is None or isinstance(key, Identity | type) or type(key).__eq__ is not object.__eq__:
+        return key
+    return Identity(key)
+
+
+def identities_in(key: Any) -> Iterator[Identity]:
+    """Iterate over what stands in a key for values that are equal to themselves only."""
+    if isinstance(key, Identity):
+        yield key
+    elif isinstance(key, tuple | frozenset):
+        for part in cast("tuple[Any, ...]", key):
+            yield from identities_in(part)
 
 
 def static_key(value: Any) -> Hashable:
@@ -60,7 +90,7 @@ def static_key(value: Any) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        return cls, _Identical(value)
+        return cls, Identity(value)
     return cls, value
 
 

@@ -205,6 +205,10 @@ class ScopeStructure:
     interceptors: tuple[Any, ...]
     settings: Hashable
 
+    def key(self) -> Hashable:
+        """Return all of it as a key."""
+        return tuple([getattr(self, field.name) for field in dataclasses.fields(self)])
+
     def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ScopeInside":
         """Make a store of the values, and build the modules in it."""
         entered = tuple(_through(remove_axis, plan, groups))
