@@ -13,6 +13,7 @@ import copy
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from types import MethodType
 from typing import Any, cast
 
 import numpy as np
@@ -52,6 +53,8 @@ def borrowed(key: Any) -> Hashable:
     """Return a key that is equal where this one is, and keeps alive no function or object in it."""
     if isinstance(key, tuple | frozenset):
         return type(key)(map(borrowed, cast("tuple[Any, ...]", key)))
+    if isinstance(key, MethodType):
+        return Identity(key.__self__), Identity(key.__func__)
     if key is None or isinstance(key, Identity | type) or type(key).__eq__ is not object.__eq__:
         return key
     return Identity(key)

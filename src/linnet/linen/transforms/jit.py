@@ -6,12 +6,14 @@ from typing import Any, TypeVar
 
 import jax
 
+from linnet.base.static_keys import static_key
 from linnet.lift import jit as lift
-from linnet.lift.arguments import Names, names_of
+from linnet.lift.arguments import Names, hide_static, names_of, reveal_static
 from linnet.lift.engine import Changes, Groups, Plan
 from linnet.linen.modules.structure import map_modules, run_setup
-from linnet.linen.transforms.blueprint import is_blueprint
+from linnet.linen.transforms.blueprint import describe_module, is_blueprint
 from linnet.linen.transforms.plans import plan_of
+from linnet.linen.transforms.store import settings
 from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
 
@@ -60,6 +62,20 @@ class Jit:
             return programs.call(key, lambda gs, args: pure(gs, put_back(args)), *halves)
 
         return call.carry(plan, run, static=self.static, relative=True)
+
+    def unbound(
+        self, function: Callable[..., Any], module: Any, args: tuple[Any, ...], kwargs: Any
+    ) -> Any:
+        """Call a function of a module that is not bound, such as its own ``init``: no state."""
+        arguments = hide_static(f"nn.{self.name}", (None, *args), kwargs, self.static)
+
+        def pure(_: Groups, arguments: Any) -> tuple[Changes, Any]:
+            (_, *args), kwargs = reveal_static(*arguments)
+            return Changes((), ()), function(module, *args, **kwargs)
+
+        key = (describe_module(module, {}).key, static_key(settings()))
+        halves = lift.halves(Plan((), self.name), (), arguments, self.donated)
+        return self._programs(function).call(key, pure, *halves)[1]
 
     def _programs(self, function: Callable[..., Any]) -> lift.Programs:
         kept: dict[str, Any] = getattr(function, "__dict__", {})

@@ -28,7 +28,7 @@ from linnet.linen.modules.context import context
 from linnet.linen.modules.scope import Counts, Scope, Store, variables_below
 from linnet.linen.modules.structure import ModuleStructure
 from linnet.linen.modules.variable import Variable
-from linnet.linen.transforms.blueprint import build, describe_module, is_blueprint
+from linnet.linen.transforms.blueprint import build, describe_module, is_blueprint, place_of
 from linnet.state.collection_filters import (
     NO_COLLECTIONS,
     CollectionFilter,
@@ -135,7 +135,7 @@ class ScopeStore:
             resolves_later=outer.resolves_later,
             capture=outer.capture,
             interceptors=context.interceptors,
-            settings=static_key(_settings()),
+            settings=static_key(settings()),
         )
         self.plan = plan
         # boxes lose their axis, and get it back, out here, where their values have it
@@ -145,6 +145,9 @@ class ScopeStore:
         """Put blueprints in the places of modules, and find the roots."""
         leaves, treedef = jax.tree.flatten(arguments)
         memo: dict[int, Any] = {}
+        for place, leaf in enumerate(leaves):
+            if isinstance(leaf, Variable):
+                leaves[place] = memo[id(leaf)] = place_of(leaf)
         places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, ModuleStructure)]
         self.modules = [leaves[place] for place in places]
         # variables are written in the order in which modules are met, and the target comes last
@@ -291,7 +294,7 @@ def _path(item: tuple[Path, Any]) -> Path:
     return item[0]
 
 
-def _settings() -> Any:
+def settings() -> Any:
     """Return the settings, of a thread or the process, that a model reads while it is traced."""
     flags = config.flax_fix_rng_separator, config.flax_preserve_adopted_names
     return flags, get_logical_axis_rules()

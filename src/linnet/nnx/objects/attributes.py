@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, is_of_a_library
 
 T = TypeVar("T")
 
@@ -34,7 +34,6 @@ _KNOWN: dict[type, bool | None] = {
     np.ndarray: True,
 }
 _natures = dict(_KNOWN)
-_LIBRARIES = frozenset(("builtins", "numpy", "jax", "jaxlib", "ml_dtypes", "linnet"))
 _data_types: list[type] = [np.ndarray, jax.Array]
 
 
@@ -61,7 +60,7 @@ def nature(value: Any) -> bool | None:
     if found is MISSING:
         tree = is_tree(value)
         found = True if isinstance(value, tuple(_data_types)) else None if tree else False
-        if tree or cls.__module__.partition(".")[0] in _LIBRARIES:
+        if tree or is_of_a_library(cls):
             _natures[cls] = found
     return found
 
