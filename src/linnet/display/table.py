@@ -99,7 +99,9 @@ def render(
 
 def _cells(row: Row, counts: Sequence[str], kinds: Sequence[str]) -> list[str]:
     numbers = [str(getattr(row, count) or 0) for count in counts]
-    cells = ["/".join(row.path), row.module, outline(row.inputs), outline(row.outputs)]
+    nothing = isinstance(row.inputs, list) and not row.inputs
+    inputs = "" if nothing else outline(row.inputs)
+    cells = ["/".join(row.path), row.module, inputs, outline(row.outputs)]
     return [*cells, *numbers, *(_variables(row, kind) for kind in kinds)]
 
 

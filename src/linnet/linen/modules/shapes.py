@@ -30,8 +30,7 @@ def shapes_made(init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
     """Return a shape as a tuple; one that is given as a number has one axis."""
-    is_number = not isinstance(shape, Sequence) and np.ndim(shape) == 0
-    return (shape,) if is_number else tuple(shape)
+    return tuple(shape) if isinstance(shape, Sequence) or np.ndim(shape) else (shape,)
 
 
 @functools.cache

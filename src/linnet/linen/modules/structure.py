@@ -439,7 +439,7 @@ def _descriptor_error(module: ModuleStructure, name: str) -> Exception | None:
     to see what it says.
     """
     cls = type(module)
-    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    found: Any = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     if not hasattr(type(found), "__get__"):
         return None
     try:
