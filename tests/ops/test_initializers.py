@@ -183,12 +183,12 @@ def test_kernels_of_many_sizes_share_a_compilation(monkeypatch):
     """Outside a trace, normal kernels of any moderate size are drawn by one compiled function."""
     # the first draws of a process; small ones that are many have another
     monkeypatch.setattr(drawing, "_small_draws", dict.fromkeys(drawing._SMALL_SIZES, 0))
-    drawing._sample.clear_cache()
+    drawing._sample.compiled.clear_cache()
     for shape in ((11, 26), (26, 11), (2, 13, 11), (100, 20)):
         initializers.lecun_normal()(KEY, shape)
         initializers.he_normal()(KEY, shape)
         initializers.normal()(KEY, shape)
-    assert drawing._sample._cache_size() == 1
+    assert drawing._sample.compiled._cache_size() == 1
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (128, 128), (130, 128), (600, 500)])

@@ -138,6 +138,7 @@ def _einsum(
         "return_softmax",
     ],
     hooks=["einsum_dot_general", "einsum", "promote_dtype"],
+    made_of=["numpy.einsum", "nn.softmax"],
 )
 def dot_product_attention_weights(
     query: Array,
@@ -233,6 +234,7 @@ def dot_product_attention_weights(
         "attn_weights_value_einsum",
         "promote_dtype",
     ],
+    made_of=["numpy.einsum", "nn.softmax", "nn.dot_product_attention"],
 )
 def dot_product_attention(
     query: Array,
@@ -346,8 +348,11 @@ def _fused(
             f"fused=True with dropout_rate={dropout_rate}: the fused kernel has no dropout. Pass "
             "fused=False, or deterministic=True."
         )
-    batch = query.shape[:-3]
+    batch, dtype = query.shape[:-3], query.dtype
     span = len(batch)
+    if dtype == jnp.float16 and jax.default_backend() == "cpu":
+        # a CPU has no product of float16 that is summed in float32, which JAX asks for
+        query, key, value = (x.astype(jnp.float32) for x in (query, key, value))
 
     def flatten(x: Array, shape: tuple[int, ...]) -> Array:
         if span == 1 and x.ndim == len(shape):
@@ -363,7 +368,7 @@ def _fused(
         mask=None if mask is None else flatten(mask.astype(jnp.bool_), scores),
         is_causal=is_causal,
     )
-    return jnp.reshape(outputs, (*batch, *outputs.shape[1:]))
+    return jnp.reshape(outputs, (*batch, *outputs.shape[1:])).astype(dtype)
 
 
 def divide_heads(features: int, num_heads: int, num_kv_heads: int | None = None) -> int:
@@ -375,11 +380,17 @@ def divide_heads(features: int, num_heads: int, num_kv_heads: int | None = None)
         num_kv_heads: how many heads of keys and values; ``None`` for as many as of queries.
 
     Raises:
-        ValueError: the heads do not divide the features, or those of keys those of queries.
+        ValueError: the heads do not divide the features, or those of keys those of queries, or
+            there is none.
 
     >>> divide_heads(8, 4)
     2
     """
+    if num_heads < 1:
+        raise ValueError(
+            f"Attention with num_heads={num_heads}: there must be one head at least. Choose a "
+            f"divisor of qkv_features={features}."
+        )
     if features % num_heads:
         raise ValueError(
             f"qkv_features={features} do not divide among num_heads={num_heads}. Set qkv_features "

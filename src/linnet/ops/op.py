@@ -5,14 +5,17 @@ turns the body into an *op* by wrapping it in ``jax.jit`` with the configuration
 dtypes, paddings) static. JAX then traces the body once for each configuration and shape, and every
 layer like it, in every model of the process, reuses the trace.
 
-Two rules keep that cache sound. Static arguments must be hashable and compare by value: a façade
-passes tuples, never lists. And a *hook*, a callable that the user puts in the place of a piece of
-arithmetic (``dot_general=``, ``promote_dtype=``), is never part of a cache key, since a closure
-made anew on every call would make the cache grow without bound: with a hook, the plain body runs.
+Three things are never part of what is remembered; where one is there, the plain body runs:
+
+* a *hook*, a callable that the user puts in the place of a piece of arithmetic (``dot_general=``,
+  ``promote_dtype=``): a closure made anew on every call would make the cache grow without bound;
+* configuration that does not hash, such as an epsilon that is an array or a tracer;
+* a function that a program puts in the place of one of JAX's own, as quantisation and exporters
+  do while a model runs.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
@@ -22,16 +25,19 @@ R = TypeVar("R")
 
 
 def op(
-    *, static: Sequence[str] = (), hooks: Sequence[str] = ()
+    *,
+    static: Sequence[str] = (),
+    hooks: Sequence[str] | Mapping[str, Any] = (),
+    made_of: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make an op of a body.
 
-    Without hooks the op is the ``jax.jit`` object itself, so that a call costs nothing beyond JAX's
-    own dispatch.
-
     Args:
         static: names of the keyword arguments that are configuration.
-        hooks: names of keyword-only arguments that take a callable or ``None``.
+        hooks: names of keyword-only arguments that take a callable or ``None``; a mapping gives for
+            each the callable that does what the body does by itself.
+        made_of: the functions of JAX that the body calls and that programs are known to replace,
+            by their places in ``jax``.
 
     Returns:
         A decorator.
@@ -42,25 +48,43 @@ def op(
     >>> float(raised(3.0, power=2))
     9.0
     """
+    watched = []
+    for place in made_of:
+        home, name = place.split(".")
+        namespace = vars(getattr(jax, home))
+        watched.append((namespace, name, namespace[name]))
+    usual = tuple((hooks if isinstance(hooks, Mapping) else dict.fromkeys(hooks)).items())
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
         compiled = cast("Callable[P, R]", jax.jit(body, static_argnames=tuple(static)))
-        if not hooks:
-            return compiled
-        hooked = frozenset(hooks)
 
         @functools.wraps(body)
         def dispatch(*args: P.args, **kwargs: P.kwargs) -> R:
-            if hooked.isdisjoint(kwargs):
+            for namespace, name, traced in watched:
+                if namespace[name] is not traced:
+                    return body(*args, **kwargs)
+            for name, default in usual:
+                if name in kwargs:
+                    hook = kwargs[name]
+                    if hook is not None and hook is not default:
+                        return body(*args, **kwargs)
+                    del kwargs[name]
+            try:
                 return compiled(*args, **kwargs)
-            given: dict[str, Any] = {
-                name: value
-                for name, value in kwargs.items()
-                if value is not None or name not in hooked
-            }
-            run = compiled if hooked.isdisjoint(given) else body
-            return run(*args, **given)
+            except (TypeError, ValueError):
+                if all(_hashes(kwargs.get(name)) for name in static):
+                    raise
+            return body(*args, **kwargs)
 
+        dispatch.compiled = compiled  # type: ignore[attr-defined]
         return dispatch
 
     return decorate
+
+
+def _hashes(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
