@@ -181,7 +181,7 @@ class Constant(Initializer):
         if (
             is_tracing()
             or out_sharding is not None
-            or not isinstance(self.value, int | float | np.ndarray | np.generic)
+            or not isinstance(self.value, int | float | np.ndarray | np.number)
             or not jax.sharding.get_abstract_mesh().empty
             or math.prod(shape) > _COPIED_AT_MOST
         ):

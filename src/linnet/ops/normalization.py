@@ -236,7 +236,8 @@ def batch_norm(
         use_fast_variance: as in ``moments``.
         force_float32_reductions: as in ``moments``.
         promote_first: as in ``linnet.ops.statistics.normalize``.
-        detach_running: let no gradient flow through the new running statistics.
+        detach_running: let no gradient flow through the new running statistics, and keep their
+            dtype.
         promote_dtype: as in ``linnet.ops.statistics.normalize``.
 
     Returns:
@@ -276,9 +277,10 @@ def batch_norm(
     )
     if running is None or momentum is None:
         return outputs, None
-    if detach_running:
-        mean, var = lax.stop_gradient((mean, var))
-    return outputs, move_running(running, (mean, var), momentum)
+    if not detach_running:
+        return outputs, move_running(running, (mean, var), momentum)
+    mean, var = move_running(running, lax.stop_gradient((mean, var)), momentum)
+    return outputs, (mean.astype(running[0].dtype), var.astype(running[1].dtype))
 
 
 def count_groups(num_groups: int | None, group_size: int | None, features: int) -> int:

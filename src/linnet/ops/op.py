@@ -57,6 +57,8 @@ def op(
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
         compiled = cast("Callable[P, R]", jax.jit(body, static_argnames=tuple(static)))
+        if not (static or usual or watched):
+            return compiled
 
         @functools.wraps(body)
         def dispatch(*args: P.args, **kwargs: P.kwargs) -> R:

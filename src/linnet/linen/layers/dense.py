@@ -38,7 +38,7 @@ def _dot_general(layer: Any) -> DotGeneral | None:
 
 def last_size(inputs: Array, layer: str) -> int:
     """Return the size of the last axis of the inputs."""
-    shape = jnp.shape(inputs)
+    shape = inputs.shape
     if not shape:
         raise ValueError(
             f"{layer} maps the last axis of its inputs, but they are a scalar. Give them an axis "
