@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import random
+from jax import lax, random
 
 from linnet.base.typing import Array, DotGeneral, Dtype, PrecisionLike, PRNGKey, PromoteDtype
 from linnet.ops import dtypes
@@ -137,7 +137,7 @@ def _einsum(
         "force_fp32_for_softmax",
         "return_softmax",
     ],
-    hooks=["einsum_dot_general", "einsum", "promote_dtype"],
+    hooks={"einsum_dot_general": lax.dot_general, "einsum": jnp.einsum, "promote_dtype": None},
     made_of=["numpy.einsum", "nn.softmax"],
 )
 def dot_product_attention_weights(
@@ -228,12 +228,12 @@ def dot_product_attention_weights(
         "return_softmax",
         "fused",
     ],
-    hooks=[
-        "einsum_dot_general",
-        "qk_attn_weights_einsum",
-        "attn_weights_value_einsum",
-        "promote_dtype",
-    ],
+    hooks={
+        "einsum_dot_general": lax.dot_general,
+        "qk_attn_weights_einsum": None,
+        "attn_weights_value_einsum": None,
+        "promote_dtype": None,
+    },
     made_of=["numpy.einsum", "nn.softmax", "nn.dot_product_attention"],
 )
 def dot_product_attention(

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import jax.numpy as jnp
+from jax import lax
 
 from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike, PRNGKey
 from linnet.linen.layers.dense import DenseGeneral, default_kernel_init
@@ -71,7 +72,7 @@ def dot_product_attention_weights(
         "dtype": dtype,
         "precision": precision,
         "force_fp32_for_softmax": force_fp32_for_softmax,
-        "einsum_dot_general": einsum_dot_general,
+        "einsum_dot_general": einsum_dot_general or lax.dot_general,
         "einsum": einsum,
     }
     active = dropout_rate != 0.0 and not deterministic
@@ -140,7 +141,8 @@ def dot_product_attention(
         "dtype": dtype,
         "precision": precision,
         "force_fp32_for_softmax": force_fp32_for_softmax,
-        "einsum_dot_general": einsum_dot_general,
+        "einsum_dot_general": einsum_dot_general
+        or (lax.dot_general if qk_attn_weights_einsum is None else None),
     }
     active = dropout_rate != 0.0 and not deterministic
     if active:
