@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from linnet.ops.axes import from_front, per_axis
@@ -54,3 +55,48 @@ def test_setting_of_another_length():
     """A setting for another number of axes is refused by name."""
     with pytest.raises(ValueError, match=r"strides=\(1, 2\) has 2 entries"):
         per_axis((1, 2), 3, "strides")
+
+
+def test_a_hook_that_does_what_the_body_does():
+    """The usual callable in the place of a piece is no hook: the compiled op runs."""
+    ran = []
+
+    @op(hooks={"piece": jnp.sin})
+    def applied(x, *, piece=None):
+        ran.append((isinstance(x, jax.core.Tracer), piece))
+        return (piece or jnp.sin)(x)
+
+    assert applied(1.0, piece=jnp.sin) == applied(1.0, piece=None) == applied(1.0)
+    assert ran == [(True, None)]
+    assert applied(1.0, piece=jnp.cos) == jnp.cos(1.0)
+    assert ran[1:] == [(False, jnp.cos)]
+
+
+def test_configuration_that_does_not_hash():
+    """With an array, a list or a tracer for configuration the plain body runs."""
+
+    @op(static=["power"])
+    def raised(x, *, power):
+        return x ** jnp.asarray(power)
+
+    def by(power):
+        return raised(jnp.full(2, 3.0), power=power)
+
+    for power in (2, np.float32(2), np.array(2), jnp.array(2), [2, 2]):
+        assert by(power).tolist() == [9.0, 9.0]
+    assert jax.jit(by)(2.0).tolist() == [9.0, 9.0]
+    assert jax.vmap(by)(jnp.array([1.0, 2.0])).tolist() == [[3.0, 3.0], [9.0, 9.0]]
+
+
+def test_an_error_of_the_body_stays_what_it_is():
+    """A mistake in hashable configuration is told once, and the body is not run again."""
+    ran = []
+
+    @op(static=["size"])
+    def refused(x, *, size):
+        ran.append(size)
+        raise ValueError("no such size")
+
+    with pytest.raises(ValueError, match="no such size"):
+        refused(jnp.ones(2), size=3)
+    assert ran == [3]

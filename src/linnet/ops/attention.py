@@ -115,6 +115,11 @@ def _weighted_values(weights: Array, value: Array, einsum: Einsum) -> Array:
     return jnp.reshape(outputs, (*outputs.shape[:-3], heads, outputs.shape[-1]))
 
 
+def product() -> DotGeneral:
+    """Return the ``jax.lax.dot_general`` of now, which a program may have replaced."""
+    return lax.dot_general
+
+
 def _einsum(
     hook: Einsum | None, precision: PrecisionLike, dot_general: DotGeneral | None
 ) -> Einsum:

@@ -277,10 +277,11 @@ def batch_norm(
     )
     if running is None or momentum is None:
         return outputs, None
-    if not detach_running:
-        return outputs, move_running(running, (mean, var), momentum)
-    mean, var = move_running(running, lax.stop_gradient((mean, var)), momentum)
-    return outputs, (mean.astype(running[0].dtype), var.astype(running[1].dtype))
+    mean, var = move_running(running, (mean, var), momentum)
+    if detach_running:
+        mean, var = lax.stop_gradient(mean), lax.stop_gradient(var)
+        mean, var = mean.astype(running[0].dtype), var.astype(running[1].dtype)
+    return outputs, (mean, var)
 
 
 def count_groups(num_groups: int | None, group_size: int | None, features: int) -> int:

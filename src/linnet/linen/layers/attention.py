@@ -7,7 +7,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import jax.numpy as jnp
-from jax import lax
 
 from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionLike, PRNGKey
 from linnet.linen.layers.dense import DenseGeneral, default_kernel_init
@@ -72,7 +71,7 @@ def dot_product_attention_weights(
         "dtype": dtype,
         "precision": precision,
         "force_fp32_for_softmax": force_fp32_for_softmax,
-        "einsum_dot_general": einsum_dot_general or lax.dot_general,
+        "einsum_dot_general": einsum_dot_general or attention.product(),
         "einsum": einsum,
     }
     active = dropout_rate != 0.0 and not deterministic
@@ -142,7 +141,7 @@ def dot_product_attention(
         "precision": precision,
         "force_fp32_for_softmax": force_fp32_for_softmax,
         "einsum_dot_general": einsum_dot_general
-        or (lax.dot_general if qk_attn_weights_einsum is None else None),
+        or (attention.product() if qk_attn_weights_einsum is None else None),
     }
     active = dropout_rate != 0.0 and not deterministic
     if active:
