@@ -81,6 +81,19 @@ def test_nothing_of_it_is_kept():
     assert float(layer.apply(variables, X)[0, 0]) == 2.0
 
 
+def test_a_function_that_no_op_asks_for_is_not_kept_either():
+    """An op that is first traced while any function of JAX is replaced is itself afterwards."""
+
+    @op()
+    def shaped(x):
+        return jnp.reshape(x, (2, 1)) + 1.0
+
+    with replaced(jnp, "reshape"):
+        assert shaped(X).ravel().tolist() == [3.0, 3.0]
+        assert jax.jit(shaped)(X).ravel().tolist() == [3.0, 3.0]
+    assert shaped(X).ravel().tolist() == [2.0, 2.0]
+
+
 def test_inside_a_compiled_function():
     """A function of the user's that is traced while one of JAX is replaced holds that one."""
     layer = linen.DenseGeneral((1,), use_bias=False)

@@ -11,7 +11,8 @@ Three things are never part of what is remembered; where one is there, the plain
   ``promote_dtype=``): a closure made anew on every call would make the cache grow without bound;
 * configuration that does not hash, such as an epsilon that is an array or a tracer;
 * a function that a program puts in the place of one of JAX's own, as quantisation and exporters
-  do while a model runs.
+  do while a model runs. Each call asks for the few that are known to be replaced (``made_of``);
+  whether any is, is asked when a body is traced, so that none is ever kept.
 """
 
 import functools
@@ -22,6 +23,23 @@ import jax
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# the functions that bodies may call, as they are when no program has replaced them yet
+_functions = [
+    (vars(home), {name: value for name, value in vars(home).items() if callable(value)})
+    for home in (jax.lax, jax.numpy, jax.nn, jax.random)
+]
+
+
+class _ReplacedError(Exception):
+    """A body is traced while a function of JAX is replaced."""
+
+
+def _refuse_replaced() -> None:
+    """Raise if a function of JAX is replaced."""
+    for now, before in _functions:
+        if any(now.get(name) is not value for name, value in before.items()):
+            raise _ReplacedError
 
 
 def op(
@@ -56,14 +74,17 @@ def op(
     usual = tuple((hooks if isinstance(hooks, Mapping) else dict.fromkeys(hooks)).items())
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
-        compiled = cast("Callable[P, R]", jax.jit(body, static_argnames=tuple(static)))
-        if not (static or usual or watched):
-            return compiled
+        @functools.wraps(body)
+        def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+            _refuse_replaced()
+            return body(*args, **kwargs)
+
+        compiled = cast("Callable[P, R]", jax.jit(traced, static_argnames=tuple(static)))
 
         @functools.wraps(body)
         def dispatch(*args: P.args, **kwargs: P.kwargs) -> R:
-            for namespace, name, traced in watched:
-                if namespace[name] is not traced:
+            for namespace, name, function in watched:
+                if namespace[name] is not function:
                     return body(*args, **kwargs)
             for name, default in usual:
                 if name in kwargs:
@@ -73,6 +94,8 @@ def op(
                     del kwargs[name]
             try:
                 return compiled(*args, **kwargs)
+            except _ReplacedError:
+                pass
             except (TypeError, ValueError):
                 if all(_hashes(kwargs.get(name)) for name in static):
                     raise
