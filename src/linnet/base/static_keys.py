@@ -1,11 +1,14 @@
 """Keys that stand for static values: equal where a compiled program may be shared.
 
 Whatever a program could tell apart has keys that differ: ``1`` and ``True``, ``0.0`` and ``-0.0``.
-A value that cannot be hashed is equal to itself only.
+Containers and arrays of NumPy, which may be changed in place, have the key of what they hold now.
+Any other value that cannot be hashed is equal to itself only.
 """
 
 from collections.abc import Hashable, Mapping
 from typing import Any
+
+import numpy as np
 
 _BY_VALUE = frozenset((int, bool, str, bytes, type(None), type))
 
@@ -28,7 +31,7 @@ class _Identical:
 def static_key(value: Any) -> Hashable:
     """Return a hashable key for a static value.
 
-    >>> static_key(1) == static_key(True), static_key([1, 2]) == static_key([1, 2])
+    >>> static_key(1) == static_key(True), static_key([1, {2}]) == static_key([1, {2}])
     (False, True)
     """
     cls = type(value)
@@ -40,6 +43,12 @@ def static_key(value: Any) -> Hashable:
         return cls, tuple([static_key(item) for item in value])
     if isinstance(value, Mapping):
         return cls, tuple([(static_key(k), static_key(v)) for k, v in value.items()])
+    if isinstance(value, set | frozenset):
+        return cls, frozenset([static_key(item) for item in value])
+    if cls is complex:
+        return cls, value.real.hex(), value.imag.hex()
+    if (cls is np.ndarray or isinstance(value, np.generic)) and not value.dtype.hasobject:
+        return cls, value.dtype, value.shape, value.tobytes()
     try:
         hash(value)
     except TypeError:
