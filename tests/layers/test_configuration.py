@@ -53,6 +53,19 @@ def test_running_statistics_are_constants():
     nnx.assert_same(program)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_linen_and_nnx_agree_with_a_hook(fast):
+    """A ``promote_dtype`` that changes nothing makes an NNX layer the Linen one, to the bit."""
+    mask = np.array([1, 0, 1, 0], bool)
+    settings = {"num_groups": 2, "dtype": jnp.float16, "use_fast_variance": fast}
+    layer = nn.GroupNorm(**settings)
+    expected = layer.apply(layer.init(jax.random.key(0), X), X, mask=mask)
+    hooked = lnnx.GroupNorm(
+        4, promote_dtype=lambda arrays, **how: arrays, rngs=lnnx.Rngs(0), **settings
+    )
+    np.testing.assert_array_equal(hooked(jnp.asarray(X), mask=mask), expected)
+
+
 class Box:
     """What a program of quantisation puts in the place of a parameter."""
 

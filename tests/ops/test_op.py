@@ -100,3 +100,30 @@ def test_an_error_of_the_body_stays_what_it_is():
     with pytest.raises(ValueError, match="no such size"):
         refused(jnp.ones(2), size=3)
     assert ran == [3]
+
+
+def test_the_hook_of_the_dtypes_is_called_first():
+    """A hook that brings the arguments to one dtype is called as they are; the rest is compiled."""
+    ran = []
+
+    @op(static=["shift"], hooks=["piece", "promote_dtype"], promotes=2)
+    def added(x, y, z=0, *, shift=0, piece=None, promote_dtype=None):
+        x, y = promote_dtype(x, y, dtype=None)
+        ran.append(isinstance(x, jax.core.Tracer))
+        return (piece or jnp.add)(x, y) + z + shift
+
+    def halved(x, y, dtype):
+        assert not isinstance(x, jax.core.Tracer)
+        assert dtype is None
+        return x / 2, jnp.asarray(y / 2)
+
+    def other(x, y, dtype):
+        return x / 4, jnp.asarray(y / 4)
+
+    two = jnp.array(2.0)
+    assert added(two, 4.0, 1, shift=10, promote_dtype=halved) == 14.0
+    assert added(two, 4.0, 1, shift=10, promote_dtype=other) == 12.5
+    assert ran == [True]
+    assert added(two, 4.0, piece=jnp.subtract, promote_dtype=halved) == -1.0
+    assert added(2.0, 4.0, promote_dtype=lambda x, y, dtype: (x, y)) == 6.0
+    assert ran == [True, False, False]

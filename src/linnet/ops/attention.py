@@ -144,6 +144,7 @@ def _einsum(
     ],
     hooks={"einsum_dot_general": lax.dot_general, "einsum": jnp.einsum, "promote_dtype": None},
     made_of=["numpy.einsum", "nn.softmax"],
+    promotes=2,
 )
 def dot_product_attention_weights(
     query: Array,
@@ -240,6 +241,7 @@ def dot_product_attention_weights(
         "promote_dtype": None,
     },
     made_of=["numpy.einsum", "nn.softmax", "nn.dot_product_attention"],
+    promotes=3,
 )
 def dot_product_attention(
     query: Array,

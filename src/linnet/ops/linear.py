@@ -20,6 +20,7 @@ from linnet.ops.op import op
     static=["dtype", "precision", "preferred_element_type", "out_sharding"],
     hooks={"dot_general": default_dot_general, "promote_dtype": None},
     made_of=["lax.dot_general"],
+    promotes=3,
 )
 def dense(
     inputs: Array,
@@ -75,6 +76,7 @@ def dense(
     static=["axis", "batch_dims", "dtype", "precision", "preferred_element_type", "out_sharding"],
     hooks={"dot_general": default_dot_general, "promote_dtype": None},
     made_of=["lax.dot_general"],
+    promotes=3,
 )
 def dense_general(
     inputs: Array,
@@ -273,6 +275,7 @@ def _name_ellipsis(names: str, span: int) -> str:
     static=["equation", "dtype", "precision", "preferred_element_type", "out_sharding"],
     hooks={"einsum": jnp.einsum, "promote_dtype": None},
     made_of=["numpy.einsum"],
+    promotes=3,
 )
 def einsum(
     inputs: Array,
@@ -327,7 +330,7 @@ def einsum(
     return out + jnp.reshape(bias, broadcast)
 
 
-@op(static=["dtype"], hooks=["promote_dtype"])
+@op(static=["dtype"], hooks=["promote_dtype"], promotes=3)
 def low_rank(
     inputs: Array,
     a: Array,

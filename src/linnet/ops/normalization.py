@@ -35,6 +35,7 @@ from linnet.ops.statistics import (
 @op(
     static=["reduction_axes", "feature_axes", "epsilon", "use_mean", *STATISTICS, "promote_first"],
     hooks=["promote_dtype"],
+    promotes=3,
 )
 def layer_norm(
     x: Array,
@@ -115,6 +116,7 @@ def layer_norm(
 @op(
     static=["num_groups", "reduction_axes", "epsilon", *STATISTICS, "promote_first"],
     hooks=["promote_dtype"],
+    promotes=3,
 )
 def group_norm(
     x: Array,

@@ -8,7 +8,9 @@ layer like it, in every model of the process, reuses the trace.
 Three things are never part of what is remembered; where one is there, the plain body runs:
 
 * a *hook*, a callable that the user puts in the place of a piece of arithmetic (``dot_general=``,
-  ``promote_dtype=``): a closure made anew on every call would make the cache grow without bound;
+  ``promote_dtype=``): a closure made anew on every call would make the cache grow without bound.
+  Where all that the user brings is the dtypes, the hook is called first, and the compiled op on
+  what it returns;
 * configuration that does not hash, such as an epsilon that is an array or a tracer;
 * a function that a program puts in the place of one of JAX's own, as quantisation and exporters
   do while a model runs. Each call asks for the few that are known to be replaced (``made_of``);
@@ -17,9 +19,11 @@ Three things are never part of what is remembered; where one is there, the plain
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
+import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,6 +51,7 @@ def op(
     static: Sequence[str] = (),
     hooks: Sequence[str] | Mapping[str, Any] = (),
     made_of: Sequence[str] = (),
+    promotes: int = 0,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make an op of a body.
 
@@ -56,6 +61,8 @@ def op(
             each the callable that does what the body does by itself.
         made_of: the functions of JAX that the body calls and that programs are known to replace,
             by their places in ``jax``.
+        promotes: how many of the first arguments the hook ``promote_dtype``, the last of the hooks,
+            is called on before anything else; 0 if that is not what the body does with it.
 
     Returns:
         A decorator.
@@ -79,19 +86,26 @@ def op(
             _refuse_replaced()
             return body(*args, **kwargs)
 
-        compiled = cast("Callable[P, R]", jax.jit(traced, static_argnames=tuple(static)))
+        names = (*static, "promote_dtype") if promotes else tuple(static)
+        compiled = cast("Callable[P, R]", jax.jit(traced, static_argnames=names))
 
         @functools.wraps(body)
-        def dispatch(*args: P.args, **kwargs: P.kwargs) -> R:
+        def dispatch(*args: Any, **kwargs: Any) -> R:
             for namespace, name, function in watched:
                 if namespace[name] is not function:
                     return body(*args, **kwargs)
             for name, default in usual:
                 if name in kwargs:
                     hook = kwargs[name]
-                    if hook is not None and hook is not default:
+                    if hook is None or hook is default:
+                        del kwargs[name]
+                    elif name == "promote_dtype" and 0 < promotes <= len(args):
+                        given = hook(*args[:promotes], dtype=kwargs.get("dtype"))
+                        args, kwargs[name] = (*given, *args[promotes:]), as_given
+                        if not all(isinstance(x, jax.Array | np.ndarray | NoneType) for x in given):
+                            return body(*args, **kwargs)
+                    else:
                         return body(*args, **kwargs)
-                    del kwargs[name]
             try:
                 return compiled(*args, **kwargs)
             except _ReplacedError:
@@ -105,6 +119,12 @@ def op(
         return dispatch
 
     return decorate
+
+
+def as_given(*arrays: Any, **how: Any) -> tuple[Any, ...]:
+    """Stand in the place of ``promote_dtype`` where the arrays have been through it."""
+    del how
+    return arrays
 
 
 def _hashes(value: Any) -> bool:
