@@ -88,8 +88,10 @@ def static_key(value: Any) -> Hashable:
         return cls, frozenset([static_key(item) for item in value])
     if isinstance(value, bytearray):
         return cls, bytes(value)
-    if cls is np.ndarray and value.dtype != object:
-        return cls, str(value.dtype), value.shape, value.tobytes()
+    if cls is complex:
+        return cls, value.real.hex(), value.imag.hex()
+    if (cls is np.ndarray or isinstance(value, np.generic)) and not value.dtype.hasobject:
+        return cls, value.dtype, value.shape, value.tobytes()
     try:
         hash(value)
     except TypeError:
