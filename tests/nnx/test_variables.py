@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -110,6 +111,55 @@ def test_setting(name):
     assert_same(lambda nnx: _set(nnx, SETTING[name]))
 
 
+OLD = {
+    "float32": lambda: jnp.zeros((2, 3)),
+    "bfloat16": lambda: jnp.zeros((2, 3), jnp.bfloat16),
+    "a weak integer": lambda: jnp.array(0),
+    "numpy": lambda: np.zeros((2, 3)),
+}
+NEW = {
+    "float32": lambda: jnp.ones((2, 3)),
+    "bfloat16": lambda: jnp.ones((2, 3), jnp.bfloat16),
+    "integers": lambda: jnp.ones((2, 3), int),
+    "numpy": lambda: np.ones((2, 3)),
+    "a row": lambda: jnp.arange(3.0),
+    "a scalar": lambda: jnp.array(2.5),
+    "a number": lambda: 2.5,
+    "a list": lambda: [1.0, 2.0, 3.0],
+    "another shape": lambda: jnp.ones((4, 3)),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("new", NEW)
+@pytest.mark.parametrize("old", OLD)
+def test_setting_all_of_an_array(old, new, compiled):
+    """An array that is set through `v[...]` keeps its shape and dtype, as one written to would."""
+
+    def program(nnx):
+        def change(v):
+            v[...] = NEW[new]()
+
+        v = nnx.Param(OLD[old]())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # JAX's, of a cast that loses something
+            (nnx.jit(change) if compiled else change)(v)
+        value = v.get_value()
+        return value, type(value).__name__, getattr(value, "weak_type", None)
+
+    assert_same(program)
+
+
+def test_setting_does_not_write_to_the_array_given():
+    """An array of numpy that a variable was made of stays as it was; Flax writes into it."""
+    given = np.zeros(2)
+    v = nnx.Param(given)
+    v[...] = 1.0
+    v[0] = 2.0
+    assert given.tolist() == [0.0, 0.0]
+    assert v[...].tolist() == [2.0, 1.0]
+
+
 METADATA = {
     "given": lambda v: own(v.get_metadata()),
     "one": lambda v: (v.unit, v.get_metadata("unit"), v.has_metadata("unit")),
@@ -122,6 +172,27 @@ METADATA = {
     "replaced value": lambda v: v.replace(jnp.zeros(3))[...],
     "copy": lambda v: own(v.copy(a=2).get_metadata()),
     "sharding": lambda v: own(type(v)(1.0, sharding=("x",), eager_sharding=False).get_metadata()),
+    "sharding names": lambda v: own(
+        type(v)(1.0, sharding_names=("x",), eager_sharding=False).get_metadata()
+    ),
+    "set sharding": lambda v: (v.set_metadata(sharding=("x",)), own(v.get_metadata()))[1],
+    "replaced sharding": lambda v: own(v.replace(sharding=("x",)).get_metadata()),
+    "two shardings": lambda v: own(
+        type(v)(1.0, out_sharding=("y",), sharding=("x",), eager_sharding=False).get_metadata()
+    ),
+    "an old name": lambda v: (
+        v.set_metadata(out_sharding=("x",)),
+        v.has_metadata("sharding"),
+        v.get_metadata("sharding", None),
+        v.sharding_names,
+        v.get_metadata("sharding"),
+    ),
+    "delete an old name": lambda v: (
+        v.set_metadata(out_sharding=("x",)),
+        v.del_metadata("sharding"),
+    ),
+    "missing": lambda v: v.get_metadata("nope"),
+    "delete missing": lambda v: v.del_metadata("nope"),
     "pytree": lambda v: own(jax.tree.map(lambda x: x, v).get_metadata()),
 }
 
@@ -273,10 +344,12 @@ def test_setting_from_an_inner_level_names_the_place():
 def test_metadata_that_is_not_there():
     """A mistyped entry is told with those that exist."""
     v = nnx.Param(1.0, unit="m")
-    with pytest.raises(AttributeError, match="'unit'"):
+    with pytest.raises(KeyError, match="'unit'"):
         v.get_metadata("units")
-    with pytest.raises(AttributeError, match="Did you mean 'unit'"):
+    with pytest.raises(KeyError, match="Did you mean 'unit'"):
         v.del_metadata("units")
+    with pytest.raises(AttributeError, match="Did you mean 'unit'"):
+        del v.units
 
 
 def test_types_are_not_mixed():

@@ -24,6 +24,8 @@ from linnet.tree import struct
 LogicalRules: TypeAlias = Sequence[tuple[str, str | tuple[str, ...] | None]]
 LogicalNames: TypeAlias = Sequence[Any]
 
+_FREE = PartitionSpec.UNCONSTRAINED
+
 _current: ContextVar[LogicalRules] = ContextVar("logical_axis_rules", default=())
 
 
@@ -270,10 +272,10 @@ def _checked(rule: Any) -> tuple[str, Any]:
             f"rules like (('batch', 'data'), ('embed', ('fsdp', 'model')), ('length', None))"
         )
     name, axes = rule
-    if not (axes is None or isinstance(axes, str | tuple | list)):
+    if not (axes is None or axes is _FREE or isinstance(axes, str | tuple | list)):
         raise ValueError(
             f"the logical axis rule {rule!r} gives {name!r} no mesh axis: its second part must be "
-            f"a name, a tuple of names or None"
+            f"a name, a tuple of names, None or PartitionSpec.UNCONSTRAINED"
         )
     return name, tuple(axes) if isinstance(axes, list) else axes
 
@@ -290,8 +292,7 @@ def _is_names(tree: Any) -> bool:
     if tree is None or isinstance(tree, PartitionSpec):
         return True
     return isinstance(tree, tuple) and all(
-        name is None or isinstance(name, str) or name is PartitionSpec.UNCONSTRAINED
-        for name in tree
+        name is None or isinstance(name, str) or name is _FREE for name in tree
     )
 
 

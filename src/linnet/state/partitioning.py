@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeAlias, TypeVar
 
 import jax
-from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from linnet.base.errors import PartitioningUnspecifiedError
 from linnet.base.jaxcompat import is_tracing
@@ -194,19 +194,26 @@ def global_mesh_defined() -> bool:
     return not jax.sharding.get_abstract_mesh().empty
 
 
-def constrain(x: Any, spec: PartitionSpec, mesh: Mesh | None) -> Any:
+def constrain(x: Any, where: Any, mesh: Mesh | None = None) -> Any:
     """Returns a value constrained to a sharding.
 
     Args:
         x: a pytree of arrays.
-        spec: the partition spec, for each of them.
-        mesh: the mesh; without it the current one.
+        where: a partition spec, for each of them, or a sharding or format of JAX.
+        mesh: the mesh of a partition spec; without it the current one.
     """
-    if mesh is None and not is_tracing():
-        # Outside a trace the current mesh has devices, and a value that is not on them moves there.
-        mesh = jax.sharding.get_mesh()
-    target = spec if mesh is None else NamedSharding(mesh, spec)
-    return jax.lax.with_sharding_constraint(x, target)
+    if isinstance(where, PartitionSpec):
+        if mesh is None and not is_tracing():
+            # Outside a trace the current mesh has devices, and a value not on them moves there.
+            mesh = jax.sharding.get_mesh()
+        where = where if mesh is None else NamedSharding(mesh, where)
+    elif not isinstance(where, NamedSharding) and not is_tracing():
+        return jax.device_put(x, where)  # the one device, or format
+    types = getattr(where, "mesh", jax.sharding.get_abstract_mesh()).axis_types
+    if types and all(each is AxisType.Explicit for each in types):
+        # There a constraint only asserts what is part of the type.
+        return jax.sharding.reshard(x, where)
+    return jax.lax.with_sharding_constraint(x, where)
 
 
 def _spec_of(leaf: Any) -> PartitionSpec | None:

@@ -2,15 +2,18 @@
 
 A variable with the metadata entry ``out_sharding``, a name or ``None`` for each axis of its value
 or a ``jax.sharding.PartitionSpec``, is laid out so when it is made: on the mesh of its metadata, or
-the one that ``jax.set_mesh`` made current. Names may be logical: the rules of its metadata
-(``sharding_rules``), or those of ``nnx.logical_axis_rules``, say which axis of the mesh one means.
+the one that ``jax.set_mesh`` made current. Names may be logical: the rules of
+``nnx.logical_axis_rules`` and those of its metadata (``sharding_rules``) say which axis of the mesh
+one means. A sharding or a format of JAX says all of it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
+import numpy as np
+from jax.experimental.layout import Format
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding
 
 from linnet.base.config import FlagSetting, config
 from linnet.state.logical import get_logical_axis_rules
@@ -42,39 +45,86 @@ def placed(metadata: Mapping[str, Any], value: Any, kind: str) -> Any:
         kind: the type of the variable, for the message.
 
     Raises:
-        ValueError: there is no mesh to lay it out on.
+        ValueError: there is no mesh to lay it out on, or it cannot lie so on this one.
     """
-    names = metadata.get("out_sharding")
-    if not names or not metadata.get("eager_sharding", using_eager_sharding()):
+    given = metadata.get("out_sharding")
+    if not given or not metadata.get("eager_sharding", using_eager_sharding()):
         return value
-    leaves = jax.tree.leaves(value)
-    if not all(isinstance(leaf, jax.Array) for leaf in leaves):
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(value) if isinstance(leaf, _ARRAYS)]
+    if len(shapes) < len(jax.tree.leaves(value)):
         return value
-    mesh = metadata.get("mesh")
-    if mesh is None and get_global_mesh() is None:
+    of = f"A {kind} of shape {', '.join(map(str, shapes))} was made with out_sharding={given!r}"
+    whole = isinstance(given, Sharding | Format)
+    mesh = getattr(given, "mesh", None) or metadata.get("mesh") or get_global_mesh()
+    if mesh is None and not whole:
         raise ValueError(
-            f"A {kind} of shape {tuple(getattr(value, 'shape', ()))} was made with "
-            f"out_sharding={names!r}, but there is no mesh to lay it out on. Make one current, "
+            f"{of}, but there is no mesh to lay it out on. Make one current, "
             "`with jax.set_mesh(mesh):`, pass mesh=mesh along, or put the layout off with "
             "eager_sharding=False."
         )
-    return constrain(value, spec_of(metadata), mesh)
+    if mesh is not None and {AxisType.Auto, AxisType.Explicit} <= set(mesh.axis_types):
+        raise ValueError(
+            f"{of}, but the mesh has axes of type Auto and of type Explicit, {mesh.axis_types}, "
+            "and how a value lies on both is said in two ways. Make all its axes of one type: "
+            "`jax.make_mesh(..., axis_types=...)`."
+        )
+    spec = spec_of(metadata)
+    if any(len(spec) > len(shape) for shape in shapes):
+        raise ValueError(
+            f"{of}, which names {len(spec)} axes, more than the value has. Give one name, or None, "
+            "for each axis of the value."
+        )
+    try:
+        return constrain(value, given if whole else spec, metadata.get("mesh"))
+    except Exception as error:
+        error.add_note(f"{of}, on a mesh of {None if mesh is None else dict(mesh.shape)}.")
+        raise
+
+
+_ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
 
 
 def spec_of(metadata: Mapping[str, Any]) -> PartitionSpec:
-    """Return the partition spec of a variable: its names, read by the rules in force."""
-    names = metadata.get("out_sharding")
-    if not names:
-        return PartitionSpec()
-    rules = metadata.get("sharding_rules") or get_logical_axis_rules()
-    meant = dict(rules) if rules else {}
+    """Return the partition spec of a variable: its names, read by the rules in force.
+
+    Raises:
+        ValueError: there are no names, or rules contradict each other.
+    """
+    given = metadata.get("out_sharding")
+    if isinstance(given, Format):
+        given = given.sharding
+    if not given or isinstance(given, Sharding):
+        return getattr(given, "spec", PartitionSpec())
+    if isinstance(given, str) or not isinstance(given, Sequence | PartitionSpec):
+        raise ValueError(
+            f"out_sharding={given!r} does not say how each axis of a value lies. Give a name or "
+            "None for each, out_sharding=('data', None), a PartitionSpec, or a sharding of JAX."
+        )
+    meant = _rules(get_logical_axis_rules() or (), metadata.get("sharding_rules") or ())
     return PartitionSpec(
-        *(meant.get(name, name) if isinstance(name, str) else name for name in names)
+        *(meant.get(name, name) if isinstance(name, str) else name for name in given)
     )
+
+
+def _rules(current: Any, own: Any) -> dict[str, Any]:
+    """Return the axes of the mesh by logical names: the current rules, and a variable's own."""
+    meant = dict(current)
+    for name, axis in own:
+        if current and meant.get(name, axis) != axis:
+            raise ValueError(
+                f"Inconsistent rules for the logical axis {name!r}: {meant[name]!r} and {axis!r}. "
+                "The sharding_rules of a variable come on top of those of nnx.logical_axis_rules; "
+                "leave one of the two out."
+            )
+        meant[name] = axis
+    return meant
 
 
 def sharding_of(metadata: Mapping[str, Any], mesh: Any = None) -> Any:
     """Return the sharding of a variable on its mesh, a given one or the current one, if any."""
+    given = metadata.get("out_sharding")
+    if mesh is None and isinstance(given, Sharding | Format):
+        return given
     mesh = mesh or metadata.get("mesh") or get_global_mesh()
     return None if mesh is None else NamedSharding(mesh, spec_of(metadata))
 

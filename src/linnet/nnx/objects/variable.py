@@ -35,6 +35,7 @@ from linnet.nnx.objects import sharding, trace_level
 from linnet.nnx.objects.nodes import Node
 from linnet.nnx.objects.operators import install_operators
 from linnet.nnx.objects.versions import note_change
+from linnet.nnx.objects.written import written
 from linnet.tree.measure import size_of
 
 A = TypeVar("A")
@@ -42,7 +43,7 @@ V = TypeVar("V", bound="Variable[Any]")
 
 
 _HOOKS = ("on_get_value", "on_set_value", "on_create_value", "on_add_axis", "on_remove_axis")
-_OLD_NAMES = {"sharding": "out_sharding", "sharding_names": "out_sharding"}
+_OLD_NAMES = ("sharding_names", "sharding")  # of out_sharding, where metadata is given
 
 
 @dataclasses.dataclass
@@ -141,8 +142,8 @@ class Variable(Node, Generic[A]):
         """
         if isinstance(value, Variable):
             value = value.get_value()
-        if index is not MISSING and (index is not ... or _fills(self._raw_value, value)):
-            value = _with_part(self._raw_value, index, value)
+        if index is not MISSING:
+            value = written(self._raw_value, index, value)
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
             for hook in metadata["on_set_value"]:
@@ -237,7 +238,7 @@ class Variable(Node, Generic[A]):
                 )
             value = value.get_raw_value()
         kept = self._raw_value if value is MISSING else value
-        metadata = {**self._metadata, **_normalised(updates)} if updates else dict(self._metadata)
+        metadata = {**self._metadata, **_with_hooks(updates)}
         return self.from_metadata(kept, metadata)
 
     def to_state(self, value: Any = MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
@@ -292,20 +293,19 @@ class Variable(Node, Generic[A]):
         """Return one entry of the metadata, or all of them as a dictionary.
 
         Raises:
-            AttributeError: there is no such entry, and no default.
+            KeyError: there is no such entry, and no default.
         """
         if name is None:
             return dict(self._metadata)
-        name = _OLD_NAMES.get(name, name)
         if name in self._metadata:
             return self._metadata[name]
         if default is MISSING:
-            raise AttributeError(_no_metadata(self, name))
+            raise KeyError(_no_metadata(self, name))
         return default
 
     def has_metadata(self, name: str) -> bool:
         """Tell whether there is an entry of this name."""
-        return _OLD_NAMES.get(name, name) in self._metadata
+        return name in self._metadata
 
     def set_metadata(self, *args: Any, **kwargs: Any) -> None:
         """Set metadata: ``set_metadata(name, value)``, or several entries as keywords.
@@ -334,11 +334,10 @@ class Variable(Node, Generic[A]):
         """Remove an entry.
 
         Raises:
-            AttributeError: there is no such entry.
+            KeyError: there is no such entry.
         """
-        name = _OLD_NAMES.get(name, name)
         if name not in self._metadata:
-            raise AttributeError(_no_metadata(self, name))
+            raise KeyError(_no_metadata(self, name))
         self._replace_metadata({k: v for k, v in self._metadata.items() if k != name})
 
     def _replace_metadata(self, metadata: dict[str, Any]) -> None:
@@ -367,7 +366,6 @@ class Variable(Node, Generic[A]):
             if name.startswith("_") and name in Variable.__slots__:
                 raise AttributeError(f"{type(self).__name__} is not initialised yet")
             metadata = self._metadata
-            name = _OLD_NAMES.get(name, name) if name not in metadata else name
             if name in metadata:
                 return metadata[name]
             try:
@@ -386,6 +384,8 @@ class Variable(Node, Generic[A]):
                 note_change(self)
 
         def __delattr__(self, name: str) -> None:
+            if name not in self._metadata:
+                raise AttributeError(_no_metadata(self, name))
             self.del_metadata(name)
 
     def __jax_array__(self) -> Any:
@@ -465,25 +465,17 @@ def _restored(cls: Any, value: Any, metadata: dict[str, Any]) -> Any:
     return cls.from_metadata(value, dict(metadata))
 
 
-def _fills(old: Any, value: Any) -> bool:
-    """Tell whether ``v[...] = value`` fills the array that is there with a number."""
-    whole = hasattr(value, "shape") or isinstance(value, list | tuple | dict)
-    return isinstance(old, jax.Array) and not whole
-
-
-def _with_part(old: Any, index: Any, part: Any) -> Any:
-    """Return a value with the part at an index replaced."""
-    if hasattr(old, "at"):
-        return old.at[index].set(part)
-    if index is ...:
-        return part
-    new = copy.copy(old)
-    new[index] = part
-    return new
-
-
 def _normalised(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return metadata with old names brought to new ones and hooks as tuples."""
+    kept = _with_hooks(metadata)
+    for name in _OLD_NAMES:
+        if name in kept:
+            kept["out_sharding"] = kept.pop(name)
+    return kept
+
+
+def _with_hooks(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata with hooks as tuples."""
     kept: dict[str, Any] = {}
     for name, value in metadata.items():
         if name in _HOOKS:
@@ -496,7 +488,7 @@ def _normalised(metadata: Mapping[str, Any]) -> dict[str, Any]:
                 "another name."
             )
         else:
-            kept[_OLD_NAMES.get(name, name)] = value
+            kept[name] = value
     return kept
 
 

@@ -21,6 +21,7 @@ from linnet.nnx.graph.update import update
 from linnet.nnx.graph.views import as_pure
 from linnet.nnx.objects.kinds import BatchStat, Cache, Intermediate, Param
 from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.sharding import placed
 from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.random.streams import RngState
 from linnet.state.filters import Filter
@@ -54,6 +55,8 @@ def _warn_of_statistics(trained: Any) -> None:
 def to_opt_state(tree: Any) -> Any:
     """Put the leaves of a state of optax into variables.
 
+    One that belongs to a parameter with ``optimizer_sharding=`` among its metadata is laid out so.
+
     >>> import jax.numpy as jnp
     >>> to_opt_state({"count": jnp.zeros(2)})["count"].shape
     (2,)
@@ -61,7 +64,11 @@ def to_opt_state(tree: Any) -> Any:
 
     def convert(leaf: Any) -> Any:
         if isinstance(leaf, Variable):
-            return OptVariable.from_metadata(leaf.get_raw_value(), leaf.get_metadata())
+            metadata, value = leaf.get_metadata(), leaf.get_raw_value()
+            if "optimizer_sharding" in metadata:
+                metadata["out_sharding"] = metadata.pop("optimizer_sharding")
+                value = placed(metadata, value, "OptVariable")
+            return OptVariable.from_metadata(value, metadata)
         return OptArray(leaf)
 
     return jax.tree.map(convert, tree, is_leaf=is_variable)

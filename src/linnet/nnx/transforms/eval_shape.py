@@ -7,8 +7,10 @@ import jax
 
 from linnet.lift import eval_shape as lift
 from linnet.lift.engine import Changes, Group, Plan, Snapshot, carry
+from linnet.nnx.graph.build import new_variable
 from linnet.nnx.graph.definitions import VariableDef, cells_of
 from linnet.nnx.graph.graphdef import rebuild
+from linnet.nnx.objects.sharding import sharding_of
 from linnet.nnx.transforms.arguments import put_objects
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.state.filters import Everything
@@ -34,6 +36,8 @@ def eval_shape(
         graph: taken for Flax's sake.
         graph_updates: taken for Flax's sake.
         **kwargs: its keyword arguments.
+
+    On a mesh, one of a variable or the current one, the value of a variable says how it would lie.
 
     >>> from linnet import nnx
     >>> model = nnx.eval_shape(lambda: nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
@@ -69,5 +73,16 @@ class AbstractStore(ObjectStore):
             ]
         for number, value in outcome.values(changes.groups):
             values[number] = value
-        roots, _ = rebuild(outcome.graphdef or self.structure.graphdef, values)
+        roots, _ = rebuild(outcome.graphdef or self.structure.graphdef, values, _laid_out)
         return put_objects(result, roots) if outcome.returns_objects else result
+
+
+def _laid_out(definition: VariableDef, value: Any) -> Any:
+    """Make the variable of a definition; say of its value how it lies, where that is known."""
+    made = new_variable(definition, value)
+    kept = made.get_metadata()
+
+    def laid_out(leaf: Any) -> Any:
+        return struct_of(leaf, leaf.sharding or sharding_of(kept))
+
+    return made.from_metadata(jax.tree.map(laid_out, made.get_raw_value()), kept)
