@@ -25,6 +25,7 @@ from linnet.nnx.objects.sharding import placed
 from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.random.streams import RngState
 from linnet.state.filters import Filter
+from linnet.state.partitioning import global_mesh_defined
 
 M = TypeVar("M")
 
@@ -55,7 +56,7 @@ def _warn_of_statistics(trained: Any) -> None:
 def to_opt_state(tree: Any) -> Any:
     """Put the leaves of a state of optax into variables.
 
-    One that belongs to a parameter with ``optimizer_sharding=`` among its metadata is laid out so.
+    One that belongs to a parameter is laid out as that is, or as its ``optimizer_sharding=`` says.
 
     >>> import jax.numpy as jnp
     >>> to_opt_state({"count": jnp.zeros(2)})["count"].shape
@@ -65,8 +66,10 @@ def to_opt_state(tree: Any) -> Any:
     def convert(leaf: Any) -> Any:
         if isinstance(leaf, Variable):
             metadata, value = leaf.get_metadata(), leaf.get_raw_value()
-            if "optimizer_sharding" in metadata:
+            asked = "optimizer_sharding" in metadata
+            if asked:
                 metadata["out_sharding"] = metadata.pop("optimizer_sharding")
+            if asked or metadata.get("mesh") or global_mesh_defined():
                 value = placed(metadata, value, "OptVariable")
             return OptVariable.from_metadata(value, metadata)
         return OptArray(leaf)
