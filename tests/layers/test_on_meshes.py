@@ -23,6 +23,7 @@ import linnet.training.train_state
 import linnet.tree.serialization
 from differential.compare import Raised, compare
 from differential.programs import outcome
+from linnet.linen.modules import shapes
 
 X = jnp.linspace(-1.0, 1.0, 8).reshape(2, 4)
 
@@ -211,6 +212,17 @@ def test_training_on_a_mesh(system, kind, stage):
     assert not isinstance(theirs, Raised), theirs
     compare(ours, theirs, tolerance=1e-5)
     assert all(count == 8 for _, count in ours[2])
+
+
+def test_one_mesh_after_another():
+    """What is remembered of shapes under one mesh serves under the next, and without any."""
+    shapes._some_key.cache_clear()
+    model = linnet.linen.Dense(8, kernel_init=lambda *args: jax.random.normal(*args))
+    for kind in ("Explicit", "Auto", "Explicit"):
+        with jax.set_mesh(mesh_of(kind)):
+            variables = model.init(jax.random.key(0), X)
+            assert model.apply(variables, X).sharding.mesh.axis_types[0] == AxisType[kind]
+    assert len(model.apply(model.init(jax.random.key(0), X), X).devices()) == 1
 
 
 @pytest.mark.slow
