@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import jax
+import numpy as np
 
 from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
@@ -136,13 +137,20 @@ class Variable(Node, Generic[A]):
     def set_value(self, value: A, *, index: Any = MISSING) -> None:
         """Set the value, or the part of it at an index.
 
+        ``v[...] = x`` is ``set_value(x, index=...)``. It fills the array that is there, which keeps
+        its shape and dtype; ``set_value(x)`` and ``v.value = x`` put another one in its place.
+
         Raises:
             TraceContextError: the variable was made at another level of tracing.
+            ValueError: the value does not have the shape of the part that it is for.
         """
         if isinstance(value, Variable):
             value = value.get_value()
-        if index is not MISSING and (index is not ... or _fills(self._raw_value, value)):
-            value = _with_part(self._raw_value, index, value)
+        if index is not MISSING:
+            try:
+                value = _with_part(self._raw_value, index, value)
+            except ValueError as error:
+                raise ValueError(_no_part(self, index, value)) from error
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
             for hook in metadata["on_set_value"]:
@@ -465,21 +473,37 @@ def _restored(cls: Any, value: Any, metadata: dict[str, Any]) -> Any:
     return cls.from_metadata(value, dict(metadata))
 
 
-def _fills(old: Any, value: Any) -> bool:
-    """Tell whether ``v[...] = value`` fills the array that is there with a number."""
-    whole = hasattr(value, "shape") or isinstance(value, list | tuple | dict)
-    return isinstance(old, jax.Array) and not whole
-
-
 def _with_part(old: Any, index: Any, part: Any) -> Any:
     """Return a value with the part at an index replaced."""
-    if hasattr(old, "at"):
+    if isinstance(old, jax.Array):
+        if index is ... and isinstance(part, jax.Array) and _alike(old, part):
+            return part
         return old.at[index].set(part)
-    if index is ...:
+    if index is ... and not isinstance(old, np.ndarray):
         return part
     new = copy.copy(old)
     new[index] = part
     return new
+
+
+def _alike(one: jax.Array, other: jax.Array) -> bool:
+    return (
+        one.shape == other.shape and one.dtype == other.dtype and one.weak_type == other.weak_type  # type: ignore[attr-defined]
+    )
+
+
+def _no_part(variable: Variable[Any], index: Any, part: Any) -> str:
+    kind, shape = type(variable).__name__, tuple(getattr(variable._raw_value, "shape", ()))
+    where = "..." if index is ... else repr(index)
+    given = (
+        f"shape {tuple(part.shape)}" if hasattr(part, "shape") else f"type {type(part).__name__}"
+    )
+    return (
+        f"A {kind} of shape {shape} was set at [{where}] to a value of {given}, "
+        "which does not fit there: setting a part, or [...] "
+        "all of it, keeps shape and dtype. To put another array in its place, write "
+        "`variable.set_value(x)`."
+    )
 
 
 def _normalised(metadata: Mapping[str, Any]) -> dict[str, Any]:
