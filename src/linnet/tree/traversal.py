@@ -151,22 +151,26 @@ class TraverseMerge(Traversal):
 
 
 class TraverseItem(Traversal):
-    """Selects the item at a key or index.
+    """Selects the item at a key or index, or each item of a slice.
 
     Args:
-        key: the key or index.
+        key: the key, index or slice.
     """
 
     def __init__(self, key: Any) -> None:
         self._key = key
 
     def iterate(self, inputs: Any) -> Iterator[Any]:
-        """Yields the item."""
-        yield inputs[self._key]
+        """Yields the item, or the items."""
+        if isinstance(self._key, slice):
+            yield from inputs[self._key]
+        else:
+            yield inputs[self._key]
 
     def update(self, fn: Change, inputs: Any) -> Any:
-        """Replaces the item."""
-        value = fn(inputs[self._key])
+        """Replaces the item, or the items."""
+        found = inputs[self._key]
+        value = [fn(item) for item in found] if isinstance(self._key, slice) else fn(found)
         if isinstance(inputs, FrozenDict):
             return cast("FrozenDict[Any, Any]", inputs).copy({self._key: value})
         if isinstance(inputs, tuple):

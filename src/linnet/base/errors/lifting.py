@@ -11,7 +11,7 @@ from linnet.base.errors.variables import (
     ScopeParamNotFoundError,
     ScopeVariableNotFoundError,
 )
-from linnet.base.errors.words import LinnetError, listing, near, short
+from linnet.base.errors.words import LinnetError, Retold, listing, near, short
 
 
 class TransformTargetError(LinnetError, TypeError):
@@ -88,7 +88,7 @@ class NoSuchMethodError(LinnetError, AttributeError):
         )
 
 
-class IgnoredKeywordsWarning(RuntimeWarning):
+class IgnoredKeywordsWarning(Retold, RuntimeWarning):
     """Keyword arguments were passed to a transformation that has no axes for them."""
 
     def __init__(self, transform: str, kwargs: Iterable[str]) -> None:
