@@ -34,7 +34,6 @@ import jax
 
 from linnet.base import errors
 from linnet.base.typing import Path
-from linnet.lift.arguments import reveal_static
 from linnet.state.filters import Predicate
 
 Groups = tuple[Any, ...]
@@ -129,8 +128,9 @@ class Changes:
 class Inside(Protocol):
     """A store rebuilt inside a transformation, for one call of the user's function."""
 
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call the user's function on the arguments."""
+        ...
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """End the call: return what changed, and the result freed of what the store owns."""
@@ -201,8 +201,7 @@ class Pure:
             What changed, and the result.
         """
         inside = self.structure.enter(self.plan, groups, arguments)
-        args, kwargs = reveal_static(inside.args, inside.kwargs)
-        return inside.leave(self.function(*args, **kwargs))
+        return inside.leave(inside.call(self.function))
 
 
 PureFunction: TypeAlias = Callable[[Groups, Any], tuple[Changes, Any]]

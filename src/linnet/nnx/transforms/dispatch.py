@@ -28,7 +28,9 @@ from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
 from linnet.nnx.graph.layout import Layout, joint_layout
 from linnet.nnx.objects.nodes import is_node
+from linnet.nnx.objects import sown
 from linnet.nnx.objects.variable import Variable
+from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import Home, Stand, Within, put_objects
 from linnet.nnx.transforms.axes import filters_of, is_by_filter
 from linnet.nnx.transforms.eval_shape import shapes_of
@@ -146,7 +148,7 @@ class JitWrapped:
             role = _role(arg)
             if role or (role is None and not self._is_plain(name, arg)):
                 short = False
-        if not short or not self._static.isdisjoint(numbers):
+        if not short or sown.running_captures.get() or not self._static.isdisjoint(numbers):
             return self._carried(args, kwargs)
         roots = tuple([args[number] for number in numbers])
         layout = joint_layout(roots)
@@ -236,6 +238,7 @@ class JitWrapped:
         if key in self._carriers:
             return self._carriers[key]
         plan = self._plan((*range(count), *names))
+        plan = captured.plan(plan.groups, plan.transform)
         specs = tuple(map(self._plain_sharding, range(count))), dict.fromkeys(names)
         entering = lift.halves(plan, plan.placements(), specs, self._donated)
         name = getattr(self._fun, "__name__", "run")

@@ -5,18 +5,19 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from linnet.base import errors
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, Path
 from linnet.lift import grad as lift
-from linnet.lift.engine import Group, Plan, carry
+from linnet.lift.engine import Group, carry
 from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.graph.states import nested
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import with_value
+from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import Within, put_objects
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
-from linnet.state.filters import Everything, Filter, to_predicate
+from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,8 @@ class DiffState:
 
     Attributes:
         argnum: the number of the argument.
-        filter: which of its variables.
+        filter: which of the variables in objects; those that are leaves of the argument, as in a
+            state, are all differentiated.
     """
 
     argnum: int
@@ -52,6 +54,7 @@ def value_and_grad(
         f: a function that returns a scalar.
         argnums: the arguments to differentiate with respect to. Of a module, the gradient is taken
             with respect to its ``Param`` variables; a :class:`DiffState` says which ones instead.
+            Of a state, and of variables in lists and dictionaries, it is taken by all of them.
         has_aux: whether ``f`` returns ``(value, other output)``.
         holomorphic: as for ``jax.grad``.
         allow_int: as for ``jax.grad``.
@@ -96,6 +99,16 @@ def value_and_grad(
     return call
 
 
+@dataclasses.dataclass(frozen=True)
+class _LeafOr:
+    """Picks variables that are leaves of an argument, and those in objects that a filter picks."""
+
+    picks: Predicate
+
+    def __call__(self, path: Path, value: Any) -> bool:
+        return not path or self.picks(path, value)
+
+
 class Differentiated:
     """The arguments of one call that are differentiated, and their gradients.
 
@@ -117,12 +130,12 @@ class Differentiated:
         self.places = [number % count for number, _ in pairs]
         groups = [
             Group(
-                Within((number % count,), to_predicate(... if whole else picks)),
+                Within((number % count,), _LeafOr(to_predicate(... if whole else picks))),
                 lift.differentiated,
             )
             for number, picks in pairs
         ]
-        self.plan = Plan((*groups, Group(Everything())), transform)
+        self.plan = captured.plan((*groups, Group(Everything())), transform)
         self.whole = whole
         self.store = ObjectStore()
 

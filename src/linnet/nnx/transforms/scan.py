@@ -10,6 +10,7 @@ from linnet.base.typing import MISSING
 from linnet.lift import scan as lift
 from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, carry
+from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import RESULT, InKeywords
 from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.store import ObjectStore
@@ -86,7 +87,7 @@ def scan(
     def call(*args: Any, **kwargs: Any) -> Any:
         inputs = _Sides.of(per_argument(in_axes, len(args), "nnx.scan"))
         entering = placed_arguments(inputs.axes, name, _KINDS)
-        plan = Plan((*entering, *leaving, _KEYWORDS), "nnx.scan")
+        plan = captured.plan((*entering, *leaving, _KEYWORDS), "nnx.scan", 0)
 
         def run(pure: Any, plan: Plan, groups: Any, arguments: Any) -> Any:
             loop = _loop(inputs, outputs, pure, plan, groups, arguments)

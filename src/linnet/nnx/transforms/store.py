@@ -15,7 +15,7 @@ outside; those it was given and returns are the caller's own.
 
 import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +23,7 @@ import jax
 from linnet.base import errors
 from linnet.base.jaxcompat import is_mapped
 from linnet.base.typing import Path
+from linnet.lift.arguments import reveal_static
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.nnx.graph.build import new_variable
 from linnet.nnx.graph.definitions import VariableDef, cells_of
@@ -31,6 +32,7 @@ from linnet.nnx.graph.layout import Layout, joint_layout
 from linnet.nnx.objects import sharding, trace_level
 from linnet.nnx.objects.attributes import nature
 from linnet.nnx.objects.nodes import Node, children_of
+from linnet.nnx.objects.sown import running, running_captures
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.streams import RngState
 from linnet.nnx.transforms.arguments import (
@@ -41,6 +43,7 @@ from linnet.nnx.transforms.arguments import (
     put_objects,
     take_objects,
 )
+from linnet.nnx.transforms.captured import NOTHING, Captured, CapturedInside, Places
 from linnet.nnx.transforms.publish import Outcome, publish
 
 
@@ -51,6 +54,7 @@ class ObjectStore:
         self.roots: tuple[Any, ...] = ()
         self.layout: Any = None
         self.structure: Any = None
+        self.captures: Places | None = None
 
     def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
         """Take the objects out of the arguments, and the values out of the objects."""
@@ -63,12 +67,26 @@ class ObjectStore:
         for place, value in zip(places, self.layout.values(), strict=True):
             groups[place].append(value)
         self.structure = ObjectStructure(self.layout.graphdef, homes, places)
+        if self._captures_outside():
+            self.captures = Places(walk(self.roots)[1].members)
+            groups[-1] = self.captures.values
+            self.structure = dataclasses.replace(
+                self.structure, captured=self.captures.structure
+            )
         return Snapshot(tuple(groups), arguments, self.structure)
 
     def publish(self, changes: Changes, result: Any) -> Any:
         """Set what changed, and put the objects back into the result."""
         outcome: Any = changes.description
-        return publish(self.roots, self.layout, outcome, changes.groups, result)
+        groups = changes.groups
+        if outcome.captured:
+            groups = (*groups[:-1], [])
+            if self.captures is not None:
+                self.captures.publish(outcome.captured, changes.groups[-1])
+        return publish(self.roots, self.layout, outcome, groups, result)
+
+    def _captures_outside(self) -> bool:
+        return bool(running_captures.get())
 
 
 def places_of(
@@ -121,11 +139,13 @@ class ObjectStructure:
         graphdef: that structure, of the tuple of the roots.
         homes: where each root stands.
         places: the group of each cell.
+        captured: the captures that run outside.
     """
 
     graphdef: GraphDef[Any]
     homes: tuple[Home, ...]
     places: tuple[int, ...]
+    captured: Captured = NOTHING
 
     def in_cell_order(self, groups: Groups) -> list[Any]:
         """Return the values of the groups in the order of the cells."""
@@ -148,7 +168,8 @@ class ObjectStructure:
                 if group.loses_axis:
                     variable = builder.members[index]
                     sharding.remove_axis(variable, group.placement, group.axis_metadata)
-        return ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
+        captures = self.captured.enter(groups[-1] if self.captured.asked else (), builder.members)
+        return ObjectInside(self, plan, roots, builder.members, values, args, kwargs, captures)
 
 
 @dataclasses.dataclass
@@ -162,6 +183,13 @@ class ObjectInside:
     values: list[Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    captures: CapturedInside
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call the function on the arguments, while what it is to be captured is."""
+        args, kwargs = reveal_static(self.args, self.kwargs)
+        with running(*self.captures.captures):
+            return function(*args, **kwargs)
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """Walk the graph again; return what is other than it was."""
@@ -195,11 +223,15 @@ class ObjectInside:
                 self._check_same_everywhere(seen.paths[number], homes, cell, value)
             handed[place].append(number)
             values[place].append(value)
+        captured, values_captured = self.captures.leave()
+        if captured:
+            values[-1] = values_captured
         outcome = Outcome(
             tuple(map(tuple, handed)),
             None if same else graphdef,
             () if same else origins,
             any(map(is_stand, jax.tree.leaves(freed, is_leaf=is_stand))),
+            captured,
         )
         for cell in seen.cells:
             if isinstance(cell, Variable):

@@ -10,7 +10,8 @@ from typing import Any
 
 from linnet.base.typing import MISSING
 from linnet.lift import vmap as lift
-from linnet.lift.engine import Group, Plan, carry
+from linnet.lift.engine import Group, carry
+from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import RESULT, InKeywords
 from linnet.nnx.transforms.axes import for_jax, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.store import ObjectStore
@@ -72,7 +73,7 @@ def vmap(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         axes = per_argument(in_axes, len(args), "nnx.vmap")
-        plan = Plan((*placed_arguments(axes, name), *leaving, keywords), "nnx.vmap")
+        plan = captured.plan((*placed_arguments(axes, name), *leaving, keywords), "nnx.vmap", 0)
         run = lift.run((for_jax(axes, None), 0), for_jax(out_axes, None), **options)
         return carry(ObjectStore(), plan, f, args, kwargs, run)
 
