@@ -152,11 +152,12 @@ class AxesError(LinnetError, ValueError):
         )
 
     @classmethod
-    def only_out(cls, in_axes: Any, out_axes: Any) -> "AxesError":
-        """Return the error of a carry that starts nowhere."""
+    def one_sided(cls, in_axes: Any, out_axes: Any) -> "AxesError":
+        """Return the error of a carry that starts nowhere, or that no step hands on."""
         return cls(
-            f"nnx.scan has a Carry in out_axes={out_axes!r}, but none in in_axes={in_axes!r}: what "
-            "is carried over has to start somewhere. Say nnx.Carry in both, or in neither."
+            f"nnx.scan has a Carry in one of in_axes={in_axes!r} and out_axes={out_axes!r} only: "
+            "what is carried over has to start somewhere, and each step has to hand it on. Say "
+            "nnx.Carry in both, or in neither."
         )
 
     @classmethod

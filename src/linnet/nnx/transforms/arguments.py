@@ -44,6 +44,11 @@ class Within:
         return f"{self.picks!r} in {Home(self.home)}"
 
 
+def is_for_result(picks: Predicate) -> bool:
+    """Tell whether a predicate picks what lies in the result."""
+    return isinstance(picks, Within) and picks.home[:1] == (RESULT,)
+
+
 @dataclasses.dataclass(frozen=True)
 class InKeywords:
     """Picks what lies in keyword arguments."""

@@ -21,7 +21,7 @@ from typing import Any
 import jax
 
 from linnet.base import errors
-from linnet.base.jaxcompat import is_mapped
+from linnet.base.jaxcompat import current_trace, is_mapped
 from linnet.base.typing import Path
 from linnet.lift.arguments import reveal_static
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
@@ -31,7 +31,7 @@ from linnet.nnx.graph.graphdef import GraphDef, rebuild, walk
 from linnet.nnx.graph.layout import Layout, joint_layout
 from linnet.nnx.objects import sharding, trace_level
 from linnet.nnx.objects.attributes import nature
-from linnet.nnx.objects.nodes import Node, children_of
+from linnet.nnx.objects.nodes import Node, children_of, is_node, key_of
 from linnet.nnx.objects.sown import running, running_captures
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.streams import RngState
@@ -39,6 +39,7 @@ from linnet.nnx.transforms.arguments import (
     RESULT,
     Home,
     home_of,
+    is_for_result,
     is_stand,
     put_objects,
     take_objects,
@@ -200,6 +201,8 @@ class ObjectInside:
         all_roots = (*self.roots, *more)
         graphdef, seen = walk(all_roots)
         places = self._places_after(seen, before, homes)
+        if any(is_for_result(group.picks) for group in self.plan.groups):
+            self._check_result(result, seen, places, before, homes)
         if self._gain_axes(seen, places):
             graphdef, seen = walk(all_roots)
         origins = tuple([before.get(id(member), -1) for member in seen.members])
@@ -237,6 +240,38 @@ class ObjectInside:
             if isinstance(cell, Variable):
                 trace_level.forget_copy(cell)
         return Changes(tuple(values), outcome), freed
+
+    def _check_result(
+        self,
+        result: Any,
+        seen: Any,
+        places: list[int],
+        before: dict[int, int],
+        homes: tuple[Home, ...],
+    ) -> None:
+        """Check that variables of the caller come out of a loop or map as they went in.
+
+        Raises:
+            ConflictingPlacementError: one is to lie along another axis in the result.
+            CapturedResultError: one is not of the arguments.
+        """
+        numbers = {id(cell): number for number, cell in enumerate(seen.cells)}
+        for way, leaf in jax.tree_util.tree_leaves_with_path(result, is_leaf=is_node):
+            home = Home((RESULT, *map(key_of, way)))
+            for path, variable in _every_path((home,), leaf, set()) if is_node(leaf) else ():
+                number = numbers[id(variable)]
+                asked, given = (
+                    self.plan.groups[group].placement
+                    for group in (self.plan.group_of(path, variable), places[number])
+                )
+                if id(variable) in before and asked != given:
+                    first = seen.paths[number]
+                    at = errors.path_text((homes[first[0]], *first[1:]))
+                    told = [(at, given), (errors.path_text(path), asked)]
+                    raise errors.ConflictingPlacementError(self.plan.transform, told)
+                if id(variable) not in before and variable._level is not current_trace():
+                    name = errors.path_text(path)
+                    raise errors.CapturedResultError(self.plan.transform, name, type(variable))
 
     def _places_after(
         self, seen: Any, before: dict[int, int], homes: tuple[Home, ...]
