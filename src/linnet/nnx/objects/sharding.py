@@ -12,13 +12,14 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from linnet.base.config import FlagSetting, config
+from linnet.base.config import FlagSetting
 from linnet.state.logical import get_logical_axis_rules
 from linnet.state.partitioning import constrain, get_global_mesh
 
 
 class use_eager_sharding(FlagSetting):  # noqa: N801 - Flax's name
-    """Set whether variables are laid out when they are made, as a statement or a ``with`` block.
+    """Set whether variables are laid out when they are made, as a statement, in a ``with`` block, or in a
+    function that this decorates.
 
     >>> with use_eager_sharding(False):
     ...     using_eager_sharding()
@@ -30,7 +31,7 @@ class use_eager_sharding(FlagSetting):  # noqa: N801 - Flax's name
 
 def using_eager_sharding() -> bool:
     """Tell whether variables are laid out when they are made."""
-    return config.flax_always_shard_variable
+    return use_eager_sharding.current_value()
 
 
 def placed(metadata: Mapping[str, Any], value: Any, kind: str) -> Any:
