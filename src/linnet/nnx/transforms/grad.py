@@ -1,6 +1,7 @@
 """Gradients of functions of objects."""
 
 import dataclasses
+import sys
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from linnet.nnx.graph.states import nested
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import with_value
 from linnet.nnx.transforms import captured
-from linnet.nnx.transforms.arguments import Within, put_objects
+from linnet.nnx.transforms.arguments import Within, by_position, put_objects
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
@@ -86,7 +87,12 @@ def value_and_grad(
     single = isinstance(argnums, int | DiffState)
     wanted: Any = [argnums] if single else argnums
 
+    numbers = [each.argnum if isinstance(each, DiffState) else each for each in wanted]
+    # from the end it is counted with all that have defaults
+    count = sys.maxsize if any(n < 0 for n in numbers) else max(numbers, default=-1) + 1
+
     def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = by_position(f, args, kwargs, count)
         whole = not hands_structure_out(graph, graph_updates)
         by = Differentiated(wanted, len(args), "nnx.grad", whole=whole)
         run = lift.value_and_grad(

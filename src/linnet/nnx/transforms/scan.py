@@ -11,7 +11,7 @@ from linnet.lift import scan as lift
 from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.transforms import captured
-from linnet.nnx.transforms.arguments import RESULT, InKeywords
+from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
 from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
@@ -86,9 +86,11 @@ def scan(
         raise errors.AxesError.one_sided(in_axes, out_axes)
     name = (transform_metadata or {}).get(PARTITION_NAME)
     leaving = placed((RESULT,), outputs.axes, name, _KINDS)
+    count = len(in_axes) if isinstance(in_axes, list | tuple) else None
     options = {"length": length, "reverse": reverse, "unroll": unroll}
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = by_position(f, args, kwargs, count)
         inputs = _Sides.of(per_argument(in_axes, len(args), "nnx.scan"))
         kinds = _KINDS if hands_structure_out(graph, graph_updates) else _TREE_KINDS
         entering = placed_arguments(inputs.axes, name, kinds)
