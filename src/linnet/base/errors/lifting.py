@@ -122,7 +122,7 @@ class ReduceAxesError(LinnetError, NotImplementedError):
         )
 
 
-class ArgumentNumberError(LinnetError, ValueError):
+class ArgumentNumberError(LinnetError, ValueError, TypeError):
     """An argument to differentiate was not given."""
 
     def __init__(self, number: int, count: int) -> None:

@@ -15,6 +15,7 @@ those of donated arguments all come out, since the memory they came in is gone.
 """
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -167,12 +168,14 @@ class JitWrapped:
         """Tell whether a pytree argument holds no objects."""
         if name in self._static:
             return True
-        treedef = jax.tree.structure(arg)
-        if treedef in self._without_objects:
+        leaves, treedef = jax.tree.flatten(arg)
+        # an object that is no pytree is a leaf, so a treedef alone does not tell
+        key = (treedef, frozenset(map(type, leaves)))
+        if key in self._without_objects:
             return True
         if any(map(is_node, jax.tree.leaves(arg, is_leaf=is_node))):
             return False
-        self._without_objects.add(treedef)
+        self._without_objects.add(key)
         return True
 
     def _carried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -339,10 +342,11 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
     outcome: Any = changes.description
     if outcome.graphdef is not None:
         return publish(roots, layout, outcome, changes.groups, result)
-    # by identity: JAX hands out the same outcome as long as it uses the same program
-    known = layout.notes.get(id(outcome))
-    if known is None or known[0] is not outcome:
-        known = layout.notes[id(outcome)] = (outcome, *_quick_cells(layout, outcome))
+    # JAX hands out the same outcome as long as it uses the same program
+    known = layout.notes.get(outcome.number)
+    if known is None:
+        _forget_dead(layout.notes)
+        known = layout.notes[outcome.number] = (weakref.ref(outcome), *_quick_cells(layout, outcome))
     _, level, by_group = known
     if level is not current_trace():
         return publish(roots, layout, outcome, changes.groups, result)
@@ -350,6 +354,12 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
         for cell, value in zip(cells, values, strict=True):
             _set_raw(cell, value)
     return put_objects(result, roots) if outcome.returns_objects else result
+
+
+def _forget_dead(notes: dict[Any, Any]) -> None:
+    """Forget the outcomes of programs that are gone."""
+    for number in [key for key, note in notes.items() if type(key) is int and note[0]() is None]:
+        del notes[number]
 
 
 def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:

@@ -147,11 +147,11 @@ class Differentiated:
 
     def gradients(self, taken: lift.Derivatives) -> tuple[Any, ...]:
         """Return the gradients by argument: of objects states, or objects if ``whole``."""
-        layout, structure = self.store.layout, self.store.structure
+        structure = self.store.structure
         grads = [iter(group) for group in taken.groups]
+        # what is not differentiated stands in no gradient
         values = [
-            next(grads[place]) if place < len(grads) else value
-            for place, value in zip(structure.places, layout.values(), strict=True)
+            next(grads[place]) if place < len(grads) else None for place in structure.places
         ]
         if self.whole:
             made, _ = rebuild(structure.graphdef, values)
@@ -164,10 +164,10 @@ class Differentiated:
         """Return the state of gradients of each object, for one of the arguments."""
         layout = self.store.layout
         found: list[Any] = [[] for _ in self.store.roots]
-        rows = zip(self.store.structure.places, layout.paths, layout.leaves(), values, strict=True)
-        for place, path, leaf, grad in rows:
+        rows = zip(self.store.structure.places, layout.paths, layout.cells, values, strict=True)
+        for place, path, cell, grad in rows:
             if place == number:
-                found[path[0]].append((path[1:], with_value(leaf, grad)))
+                found[path[0]].append((path[1:], with_value(cell, grad)))
         return list(map(nested, found))
 
 
