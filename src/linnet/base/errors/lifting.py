@@ -132,6 +132,28 @@ class ArgumentNumberError(LinnetError, ValueError, TypeError):
         )
 
 
+class UnknownArgumentError(LinnetError, ValueError):
+    """An option names an argument that the function does not have."""
+
+    def __init__(self, option: str, name: int | str, function: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{option} names {name!r}, but {function} has no such argument: it takes "
+            f"{listing(names) if names else 'none'}, numbered from 0. Name one of these."
+        )
+
+
+class AuxiliaryResultError(LinnetError, TypeError, ValueError):
+    """A function with another output returned no pair."""
+
+    def __init__(self, transform: str, result: Any) -> None:
+        size = f" of {len(result)}" if isinstance(result, tuple | list) else ""
+        super().__init__(
+            f"{transform} was told has_aux=True, so the function has to return two things, the "
+            f"value and the other output, but it returned a {type(result).__name__}{size}. Write "
+            "`return value, other`, or leave has_aux out."
+        )
+
+
 class AxesError(LinnetError, ValueError):
     """The axes of a transformation do not fit its arguments or one another."""
 
@@ -194,7 +216,7 @@ class AxisSizeError(LinnetError, ValueError):
         )
 
 
-class CarryStructureError(LinnetError, TypeError):
+class CarryStructureError(LinnetError, TypeError, ValueError):
     """The carry that a loop body returns is not like the one that it was given."""
 
     def __init__(self, transform: str, differences: Sequence[str]) -> None:

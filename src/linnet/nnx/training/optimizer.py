@@ -100,6 +100,12 @@ class Optimizer(Pytree, Generic[M]):
                 "nnx.Optimizer was not told what to train: its argument wrt is missing. Write "
                 "nnx.Optimizer(model, tx, wrt=nnx.Param)."
             )
+        if isinstance(tx, type) or not callable(getattr(tx, "init", None)):
+            raise TypeError(
+                f"nnx.Optimizer was given {errors.short(tx)} for tx, which is no transformation of "
+                "gradients: it has no init. Write nnx.Optimizer(model, optax.adam(1e-3), "
+                "wrt=nnx.Param)."
+            )
         self.graph = graph
         self.step = OptState(jnp.array(0, dtype=jnp.uint32))
         self.tx = tx

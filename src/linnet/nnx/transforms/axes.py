@@ -17,6 +17,7 @@ from linnet.nnx.graph.states import State, create_path_filters
 from linnet.nnx.objects.nodes import key_of
 from linnet.nnx.transforms.arguments import Within
 from linnet.state.filters import Everything, Filter, Predicate, to_predicate
+from linnet.state.partitioning import PARTITION_NAME
 
 
 class _ByFilter:
@@ -164,6 +165,12 @@ def placed_arguments(
         for number, each in enumerate(axes)
         for group in placed((number,), each, name, special)
     ]
+
+
+def axis_names(transform_metadata: Mapping[Any, Any] | None) -> Any:
+    """Return what the metadata of variables is told of an axis, if it has a name on the mesh."""
+    given = transform_metadata or {}
+    return tuple(given.items()) if PARTITION_NAME in given else None
 
 
 def per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:

@@ -66,9 +66,10 @@ class _Program:
     Attributes:
         compiled: the function of JAX.
         parts: for each root, and each group of its state, which values belong to it.
+        asked: the sharding asked for each cell, if one is for any.
     """
 
-    __slots__ = ("compiled", "is_simple", "parts")
+    __slots__ = ("asked", "compiled", "is_simple", "parts")
 
     def __init__(
         self, compiled: Any, plan: Plan, places: tuple[int, ...], numbers: tuple[int, ...]
@@ -80,10 +81,13 @@ class _Program:
                 mine = [i for i, place in enumerate(places) if place == number]
                 by_number[argument].append(_as_slice(mine))
         self.parts = list(map(tuple, by_number.values()))
+        self.asked = _asked(plan, places)
         self.is_simple = len(self.parts) == 1 and len(self.parts[0]) == 1
 
     def values(self, layout: Layout) -> list[tuple[Any, ...]]:
         """Return the values of each root, by its groups."""
+        if self.asked:
+            _lay_out(layout, self.asked)
         values = layout.values()
         if self.is_simple:
             return [(values,)]
@@ -97,6 +101,37 @@ def _home(group: Group) -> tuple[Any, ...]:
     """Return the argument that a group is for; ``()`` for what comes out."""
     picks: Any = group.picks
     return picks.home
+
+
+def _asked(plan: Plan, places: tuple[int, ...]) -> list[Any]:
+    """Return the sharding asked for each cell, or ``None``; an empty list if none is."""
+    asked = [plan.groups[place].placement for place in places]
+    asked = [each if isinstance(each, jax.sharding.Sharding) else None for each in asked]
+    return asked if any(each is not None for each in asked) else []
+
+
+def _lay_out(layout: Layout, asked: list[Any]) -> bool:
+    """Lay the values of cells out as asked; tell whether any lay otherwise.
+
+    JAX would do so for the call alone, and again in the next one.
+    """
+    moved = [
+        (cell, sharding)
+        for cell, sharding in zip(layout.cells, asked, strict=True)
+        if sharding is not None and any(lies != sharding for lies in _shardings_of(cell._value))
+    ]
+    values = jax.device_put([cell._value for cell, _ in moved], [where for _, where in moved])
+    for (cell, _), value in zip(moved, values, strict=True):
+        cell.set_raw_value(value)
+    return bool(moved)
+
+
+def _shardings_of(value: Any) -> list[Any]:
+    """Return how the arrays of a value lie; nothing of what is being traced."""
+    leaves = [value] if isinstance(value, jax.Array) else jax.tree.leaves(value)
+    return [
+        getattr(leaf, "sharding", None) for leaf in leaves if not isinstance(leaf, jax.core.Tracer)
+    ]
 
 
 def _as_slice(numbers: list[int]) -> Any:
@@ -180,15 +215,20 @@ class JitWrapped:
 
     def _carried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call with objects anywhere in the arguments."""
-        store, compiled, parts = self._prepared(args, kwargs)
+        store, compiled, parts = self._prepared(args, kwargs, runs=True)
         return store.publish(*compiled(*parts))
 
-    def _prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    def _prepared(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, runs: bool = False
+    ) -> tuple[Any, Any, Any]:
         """Return the store of a call, what is compiled, and what that is called with."""
         plan, compiled = self._carrier(len(args), tuple(kwargs))
         args, kwargs = hide_static("nnx.jit", args, kwargs, self._static)
         store = ObjectStore()
         taken = store.snapshot(plan, args, kwargs)
+        asked = _asked(plan, store.structure.places) if runs else []
+        if asked and _lay_out(store.layout, asked):
+            taken = store.snapshot(plan, args, kwargs)
         pure = Pure(self._fun, taken.structure, plan)
         halves = lift.halves(plan, taken.groups, taken.arguments, self._donated)
         return store, compiled, (pure, *halves)
@@ -301,9 +341,10 @@ class _Any:
 class _Stage:
     """A stage between a function and its compiled form; all that JAX's own has can be asked."""
 
-    def __init__(self, owner: JitWrapped, stage: Any) -> None:
+    def __init__(self, owner: JitWrapped, stage: Any, bound: tuple[Any, ...] = ()) -> None:
         self._owner = owner
         self._stage = stage
+        self._bound = bound
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stage, name)
@@ -314,7 +355,7 @@ class Traced(_Stage):
 
     def lower(self, **options: Any) -> "Lowered":
         """Lower it to what XLA compiles."""
-        return Lowered(self._owner, self._stage.lower(**options))
+        return Lowered(self._owner, self._stage.lower(**options), self._bound)
 
 
 class Lowered(_Stage):
@@ -322,7 +363,7 @@ class Lowered(_Stage):
 
     def compile(self, *args: Any, **kwargs: Any) -> "Compiled":
         """Compile it."""
-        return Compiled(self._owner, self._stage.compile(*args, **kwargs))
+        return Compiled(self._owner, self._stage.compile(*args, **kwargs), self._bound)
 
 
 class Compiled(_Stage):
@@ -330,8 +371,29 @@ class Compiled(_Stage):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function for arguments like those it was compiled for."""
-        store, _, (_, *halves) = self._owner._prepared(args, kwargs)
+        args = (*self._bound, *args)
+        store, _, (_, *halves) = self._owner._prepared(args, kwargs, runs=True)
         return store.publish(*self._stage(*halves))
+
+
+class JitPartial(functools.partial):  # type: ignore[type-arg]
+    """A compiled function with its first arguments bound; made by :func:`jit_partial`.
+
+    ``trace``, ``lower`` and ``eval_shape`` take the other arguments, as a call does.
+    """
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """Trace the function for these arguments."""
+        traced = self.func.trace(*self.args, *args, **kwargs)
+        return Traced(self.func, traced._stage, self.args)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Lower the function for these arguments to what XLA compiles."""
+        return self.trace(*args, **kwargs).lower()
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
+        return self.func.eval_shape(*self.args, *args, **kwargs)
 
 
 # --- values out ------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
-from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed, placed_arguments
+from linnet.nnx.transforms.axes import Carry, axis_names, for_jax, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
 from linnet.state.filters import Everything
-from linnet.state.partitioning import PARTITION_NAME
 
 # the axes that are none
 _KINDS: dict[Any, Group] = {
@@ -56,7 +55,7 @@ def scan(
             ``nnx.StateAxes`` of these.
         out_axes: likewise for the result.
         transform_metadata: ``{nnx.PARTITION_NAME: name}`` names the axis of steps in the
-            ``out_sharding`` of variables.
+            ``out_sharding`` of variables; other entries are put into the metadata of their name.
         graph: with ``False`` as with ``graph_updates=False``.
         graph_updates: with ``False``, variables with axis ``None`` that a step updates go on to the
             next one, and come out; otherwise such an update is lost.
@@ -84,7 +83,7 @@ def scan(
     outputs = _Sides.of(out_axes)
     if (_Sides.of(in_axes).carry is None) != (outputs.carry is None):
         raise errors.AxesError.one_sided(in_axes, out_axes)
-    name = (transform_metadata or {}).get(PARTITION_NAME)
+    name = axis_names(transform_metadata)
     leaving = placed((RESULT,), outputs.axes, name, _KINDS)
     count = len(in_axes) if isinstance(in_axes, list | tuple) else None
     options = {"length": length, "reverse": reverse, "unroll": unroll}

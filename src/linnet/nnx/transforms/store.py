@@ -168,7 +168,7 @@ class ObjectStructure:
                 group = plan.groups[place]
                 if group.loses_axis:
                     variable = builder.members[index]
-                    sharding.remove_axis(variable, group.placement, group.axis_metadata)
+                    sharding.remove_axis(variable, group.placement, dict(group.axis_metadata))
         captures = self.captured.enter(groups[-1] if self.captured.asked else (), builder.members)
         return ObjectInside(self, plan, roots, builder.members, values, args, kwargs, captures)
 
@@ -296,7 +296,7 @@ class ObjectInside:
             if group.loses_axis and isinstance(cell, Variable)
         ]
         for variable, group in gaining:
-            sharding.add_axis(variable, group.placement, group.axis_metadata)
+            sharding.add_axis(variable, group.placement, dict(group.axis_metadata))
         return bool(gaining)
 
     def _warn_of_loss(self, path: Path, homes: tuple[Home, ...], cell: Any) -> None:

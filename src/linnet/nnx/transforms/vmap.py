@@ -13,10 +13,9 @@ from linnet.lift import vmap as lift
 from linnet.lift.engine import Group, carry
 from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
-from linnet.nnx.transforms.axes import for_jax, is_by_filter, per_argument, placed, placed_arguments
+from linnet.nnx.transforms.axes import axis_names, for_jax, is_by_filter, per_argument, placed, placed_arguments
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
-from linnet.state.partitioning import PARTITION_NAME
 
 
 @transform
@@ -44,7 +43,7 @@ def vmap(
         axis_size: as for ``jax.vmap``.
         spmd_axis_name: as for ``jax.vmap``.
         transform_metadata: ``{nnx.PARTITION_NAME: name}`` names the new axis in the
-            ``out_sharding`` of variables.
+            ``out_sharding`` of variables; other entries are put into the metadata of their name.
         graph: taken for Flax's sake.
         graph_updates: taken for Flax's sake.
 
@@ -67,7 +66,7 @@ def vmap(
     >>> layers.kernel.shape, nnx.vmap(lambda layer, x: layer(x))(layers, jnp.ones((4, 2))).shape
     ((4, 2, 3), (4, 3))
     """
-    name = (transform_metadata or {}).get(PARTITION_NAME)
+    name = axis_names(transform_metadata)
     leaving = placed((RESULT,), out_axes, name)
     counted = isinstance(in_axes, list | tuple)
     count = len(in_axes) if counted else None
