@@ -177,9 +177,7 @@ PROGRAMS = {
         nnx, nnx.grad(lambda m, x: nnx.remat(call)(m, x).sum()), block(nnx)(), X
     )[1],
     "jit, without, jit": mixed,
-    "a part": lambda nnx: captured(
-        nnx, lambda m, x: nnx.jit(call)(m.b, x), pair(nnx), X
-    ),
+    "a part": lambda nnx: captured(nnx, lambda m, x: nnx.jit(call)(m.b, x), pair(nnx), X),
     "a jitted method": jitted_method,
     "a sum": lambda nnx: captured(nnx, nnx.jit(lambda m, x: m(m(x))), summing(nnx), X),
     "one model twice": lambda nnx: captured(

@@ -11,8 +11,8 @@ from linnet.nnx.graph.views import (
     abstract_with_sharding as abstract_with_sharding,
     as_abstract as as_abstract,
 )
-from linnet.nnx.objects.kinds import with_metadata
 from linnet.nnx.objects import sharding as by_variable
+from linnet.nnx.objects.kinds import with_metadata
 from linnet.nnx.objects.sharding import sharding_of, spec_of
 from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape

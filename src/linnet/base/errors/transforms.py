@@ -124,9 +124,9 @@ class CapturedResultError(LinnetError, ValueError):
 
     def __init__(self, transform: str, name: str, cls: type) -> None:
         super().__init__(
-            f"{name} of a function under {transform} is a {cls.__name__} that the function got from "
-            "outside past its arguments, so it has no axis. Pass the variable, or the model that "
-            "holds it, as an argument; return nnx.clone of it for a copy in each instance."
+            f"{name} of a function under {transform} is a {cls.__name__} of the outside that is "
+            "none of its arguments, so it has no axis. Pass the variable, or the model that holds "
+            "it, as an argument; return nnx.clone of it for a copy in each instance."
         )
 
 

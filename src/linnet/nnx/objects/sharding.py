@@ -18,8 +18,9 @@ from linnet.state.partitioning import PARTITION_NAME, constrain, get_global_mesh
 
 
 class use_eager_sharding(FlagSetting):  # noqa: N801 - Flax's name
-    """Set whether variables are laid out when they are made, as a statement, in a ``with`` block, or in a
-    function that this decorates.
+    """Set whether variables are laid out when they are made.
+
+    As a statement, for a ``with`` block, or for a function that this decorates.
 
     >>> with use_eager_sharding(False):
     ...     using_eager_sharding()

@@ -67,7 +67,9 @@ class EMA(Pytree):
         """
         layout = layout_of(model)
         averages = dict(items_of(self.params))
-        unknown = [(path, "the model has no such path") for path in averages if path not in layout.paths]
+        unknown = [
+            (path, "the model has no such path") for path in averages if path not in layout.paths
+        ]
         if unknown:
             known = [errors.path_text(path) for path in layout.paths]
             raise errors.StateMismatchError(type(model).__name__, unknown, known)

@@ -147,7 +147,6 @@ class Optimizer(Pytree, Generic[M]):
         self.step[...] += 1
         return updates
 
-
     def _pure(self, gradients: Any) -> Any:
         """Return the values of gradients, or of other arguments; of a model those it trains."""
         if isinstance(gradients, Pytree | GraphState):

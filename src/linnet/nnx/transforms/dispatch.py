@@ -22,14 +22,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from linnet.base.jaxcompat import current_trace
+from linnet.base.jaxcompat import current_trace, is_tracing
 from linnet.base.typing import MISSING
 from linnet.lift import jit as lift
 from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
 from linnet.nnx.graph.layout import Layout, joint_layout
-from linnet.nnx.objects.nodes import is_node
 from linnet.nnx.objects import sown
+from linnet.nnx.objects.nodes import is_node
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import Home, Stand, Within, put_objects
@@ -115,6 +115,8 @@ def _lay_out(layout: Layout, asked: list[Any]) -> bool:
 
     JAX would do so for the call alone, and again in the next one.
     """
+    if is_tracing():
+        return False
     moved = [
         (cell, sharding)
         for cell, sharding in zip(layout.cells, asked, strict=True)
@@ -127,11 +129,9 @@ def _lay_out(layout: Layout, asked: list[Any]) -> bool:
 
 
 def _shardings_of(value: Any) -> list[Any]:
-    """Return how the arrays of a value lie; nothing of what is being traced."""
+    """Return how the arrays of a value lie."""
     leaves = [value] if isinstance(value, jax.Array) else jax.tree.leaves(value)
-    return [
-        getattr(leaf, "sharding", None) for leaf in leaves if not isinstance(leaf, jax.core.Tracer)
-    ]
+    return [getattr(leaf, "sharding", None) for leaf in leaves]
 
 
 def _as_slice(numbers: list[int]) -> Any:
@@ -384,8 +384,9 @@ class JitPartial(functools.partial):  # type: ignore[type-arg]
 
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """Trace the function for these arguments."""
-        traced = self.func.trace(*self.args, *args, **kwargs)
-        return Traced(self.func, traced._stage, self.args)
+        compiled: Any = self.func
+        traced = compiled.trace(*self.args, *args, **kwargs)
+        return Traced(compiled, traced._stage, self.args)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Lower the function for these arguments to what XLA compiles."""
@@ -393,7 +394,8 @@ class JitPartial(functools.partial):  # type: ignore[type-arg]
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
-        return self.func.eval_shape(*self.args, *args, **kwargs)
+        compiled: Any = self.func
+        return compiled.eval_shape(*self.args, *args, **kwargs)
 
 
 # --- values out ------------------------------------------------------------------------------
@@ -408,7 +410,10 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
     known = layout.notes.get(outcome.number)
     if known is None:
         _forget_dead(layout.notes)
-        known = layout.notes[outcome.number] = (weakref.ref(outcome), *_quick_cells(layout, outcome))
+        known = layout.notes[outcome.number] = (
+            weakref.ref(outcome),
+            *_quick_cells(layout, outcome),
+        )
     _, level, by_group = known
     if level is not current_trace():
         return publish(roots, layout, outcome, changes.groups, result)

@@ -150,9 +150,7 @@ class Differentiated:
         structure = self.store.structure
         grads = [iter(group) for group in taken.groups]
         # what is not differentiated stands in no gradient
-        values = [
-            next(grads[place]) if place < len(grads) else None for place in structure.places
-        ]
+        values = [next(grads[place]) if place < len(grads) else None for place in structure.places]
         if self.whole:
             made, _ = rebuild(structure.graphdef, values)
             objects = [made] * len(grads)

@@ -12,7 +12,14 @@ from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, carry
 from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
-from linnet.nnx.transforms.axes import Carry, axis_names, for_jax, per_argument, placed, placed_arguments
+from linnet.nnx.transforms.axes import (
+    Carry,
+    axis_names,
+    for_jax,
+    per_argument,
+    placed,
+    placed_arguments,
+)
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform

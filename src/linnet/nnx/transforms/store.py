@@ -71,9 +71,7 @@ class ObjectStore:
         if self._captures_outside():
             self.captures = Places(walk(self.roots)[1].members)
             groups[-1] = self.captures.values
-            self.structure = dataclasses.replace(
-                self.structure, captured=self.captures.structure
-            )
+            self.structure = dataclasses.replace(self.structure, captured=self.captures.structure)
         return Snapshot(tuple(groups), arguments, self.structure)
 
     def publish(self, changes: Changes, result: Any) -> Any:

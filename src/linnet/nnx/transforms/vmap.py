@@ -13,7 +13,14 @@ from linnet.lift import vmap as lift
 from linnet.lift.engine import Group, carry
 from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
-from linnet.nnx.transforms.axes import axis_names, for_jax, is_by_filter, per_argument, placed, placed_arguments
+from linnet.nnx.transforms.axes import (
+    axis_names,
+    for_jax,
+    is_by_filter,
+    per_argument,
+    placed,
+    placed_arguments,
+)
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
 
