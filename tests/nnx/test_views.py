@@ -52,7 +52,7 @@ def described(nnx):
     """Modules whose views are documented in several ways."""
 
     class Block(nnx.Module):
-        def set_view(self, fast: bool | None = None, depth: int = 3, **kwargs):  # noqa: D417
+        def set_view(self, fast: bool | None = None, depth: int | None = 3, **kwargs):  # noqa: D417
             """Change how it runs.
 
             Args:
@@ -63,7 +63,7 @@ def described(nnx):
             return kwargs
 
     class Documented(nnx.Module):
-        def set_view(self, size: float = 1.0):
+        def set_view(self, size: float | None = 1.0):
             """Change the size.
 
             Arguments:
@@ -71,7 +71,7 @@ def described(nnx):
             """
 
     class Plain(nnx.Module):
-        def set_view(self, size: float = 1.0, **kwargs):
+        def set_view(self, size: float | None = 1.0, **kwargs):
             pass
 
     return nnx.Dict(a=Block(), b=Documented(), c=Plain(), d=Plain())
