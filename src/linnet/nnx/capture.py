@@ -4,14 +4,12 @@ Nothing stays on the model; ``objects/sown.py`` says where the values go.
 """
 
 import functools
-import inspect
-import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from linnet.nnx.graph.states import State, filter_state, from_flat_state
 from linnet.nnx.objects import sown
+from linnet.nnx.objects.call_hooks import methods_observed
 from linnet.nnx.objects.module import Module, iter_modules
 from linnet.nnx.objects.variable import Variable
 
@@ -86,7 +84,8 @@ def _run(
     for (_, module), start in zip(modules, starts, strict=True):
         running.add(module, start)
     classes = {type(module) for _, module in modules} if outputs else ()
-    with sown.running(running), _recording(classes):
+    methods = methods_observed(classes, but=set(dir(Module)) - {"__call__"})
+    with sown.running(running), methods:
         result = fn(*args, **kwargs)
     flat = [
         ((*path, name), variable)
@@ -120,61 +119,3 @@ def _initial(init: Any, path: tuple[Any, ...]) -> dict[str, Any]:
         level = level[key]
     # a copy: what is captured must not change the state that was passed
     return {name: v.copy() for name, v in level.items() if isinstance(v, Variable)}
-
-
-# how many captures want the results of a method, and what it is without a recorder
-_recorders: dict[tuple[type, str], list[Any]] = {}
-_lock = threading.Lock()
-
-
-@contextmanager
-def _recording(classes: Iterable[type]) -> Generator[None, None, None]:
-    """Have the methods of some classes keep their results, for as long as anybody wants them to.
-
-    The classes are those of the whole process, and several threads may capture at a time; a method
-    is put back when the last of them is done. Whose capture it is, each call asks for itself.
-    """
-    wanted = {
-        (next(owner for owner in cls.__mro__ if name in vars(owner)), name)
-        for cls in classes
-        for name in _own_methods(cls)
-    }
-    with _lock:
-        for owner, name in wanted:
-            if (owner, name) not in _recorders:
-                method = vars(owner)[name]
-                _recorders[owner, name] = [0, method]
-                setattr(owner, name, _recorded(name, method))
-            _recorders[owner, name][0] += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            for key in wanted:
-                _recorders[key][0] -= 1
-                if not _recorders[key][0]:
-                    setattr(*key, _recorders.pop(key)[1])
-
-
-def _own_methods(cls: Any) -> list[str]:
-    known = set(dir(Module)) - {"__call__"}
-    return [
-        name
-        for name, _ in inspect.getmembers(cls, inspect.isfunction)
-        if name not in known and (not name.startswith("_") or name == "__call__")
-    ]
-
-
-def _recorded(name: str, method: Any) -> Any:
-    @functools.wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = method(self, *args, **kwargs)
-        if inspect.getattr_static(type(self), name) is wrapper:  # called by super() it is no output
-            for capture in sown.running_captures.get():
-                place = capture.place(self) if capture.outputs else None
-                if place is not None:
-                    before = place[name]._value if name in place else ()
-                    place[name] = capture.outputs.from_metadata((*before, result), {})
-        return result
-
-    return wrapper
