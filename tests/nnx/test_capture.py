@@ -331,3 +331,26 @@ def test_threads_capture_one_model_each_for_itself():
     assert one == {"__call__": (1.0,), "h": (1.0,)}
     assert two == {"__call__": (2.0,), "h": (2.0,)}
     assert {name: vars(cls)[name] for name in methods} == methods
+
+
+def test_methods_without_self_are_called_as_ever():
+    """Static and class methods, and properties, are not captured, and work."""
+
+    class Model(nnx.Module):
+        def __call__(self, x):
+            return self.double(self.own(x)) * self.three
+
+        @staticmethod
+        def double(x):
+            return 2 * x
+
+        @classmethod
+        def own(cls, x):
+            return x + (cls is Model)
+
+        @property
+        def three(self):
+            return 3
+
+    _, outputs = nnx.capture(Model(), method_outputs=nnx.Intermediate)(1.0)
+    assert nnx.to_pure_dict(outputs) == {"__call__": (12.0,)}

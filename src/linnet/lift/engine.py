@@ -34,7 +34,7 @@ import jax
 
 from linnet.base import errors
 from linnet.base.typing import Path
-from linnet.state.filters import Predicate
+from linnet.state.filters import Nothing, Predicate
 
 Groups = tuple[Any, ...]
 """The values of a store, one pytree for each group of a plan, in the plan's order."""
@@ -91,9 +91,8 @@ class Plan:
         for number, group in enumerate(self.groups):
             if group.picks(path, variable):
                 return number
-        raise errors.UnplacedVariableError(
-            path, type(variable).__name__, self.transform, [group.picks for group in self.groups]
-        )
+        picks = [group.picks for group in self.groups if not isinstance(group.picks, Nothing)]
+        raise errors.UnplacedVariableError(path, type(variable).__name__, self.transform, picks)
 
     def placements(self) -> tuple[Any, ...]:
         """Return the placement of every group."""

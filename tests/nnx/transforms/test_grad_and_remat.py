@@ -73,6 +73,9 @@ PROGRAMS = {
             {"m": statistics(nnx), "v": nnx.BatchStat(jnp.array(5.0))}
         )
     ),
+    "DiffState, values only": lambda nnx: nnx.grad(
+        squared, argnums=nnx.DiffState(0, nnx.Param), graph_updates=False
+    )(statistics(nnx)),
     "aliases": lambda nnx: _aliases(nnx),
     "aliases, values only": lambda nnx: _aliases(nnx, graph_updates=False),
     "an array deleted": lambda nnx: _deleted(nnx),

@@ -132,6 +132,18 @@ class ArgumentNumberError(LinnetError, ValueError, TypeError):
         )
 
 
+class WholeArgumentError(LinnetError, ValueError):
+    """A filter says what to differentiate by, in a mode that differentiates by everything."""
+
+    def __init__(self, by: Any) -> None:
+        super().__init__(
+            f"nnx.grad was given argnums={by!r} with graph=False or graph_updates=False. In these "
+            "modes gradients have the form of the argument and are taken by all of it. Leave the "
+            "mode out, or split the argument: "
+            "`graphdef, params, rest = nnx.split(model, nnx.Param, ...)`."
+        )
+
+
 class UnknownArgumentError(LinnetError, ValueError):
     """An option names an argument that the function does not have."""
 

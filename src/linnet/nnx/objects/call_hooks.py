@@ -77,10 +77,12 @@ def methods_observed(classes: Iterable[type], but: Iterable[str]) -> Generator[N
     """
     left_out = set(but)
     wanted = {
-        (next(owner for owner in cls.__mro__ if name in vars(owner)), name)
+        key
         for cls in classes
         for name, _ in inspect.getmembers(cls, inspect.isfunction)
         if name not in left_out and (not name.startswith("_") or name == "__call__")
+        for key in [(next(owner for owner in cls.__mro__ if name in vars(owner)), name)]
+        if inspect.isfunction(vars(key[0])[name])  # no static method
     }
     with _lock:
         for owner, name in wanted:

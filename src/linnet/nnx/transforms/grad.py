@@ -88,12 +88,15 @@ def value_and_grad(
     wanted: Any = [argnums] if single else argnums
 
     numbers = [each.argnum if isinstance(each, DiffState) else each for each in wanted]
+    by_filter = next((each for each in wanted if isinstance(each, DiffState)), None)
     # from the end it is counted with all that have defaults
     count = sys.maxsize if any(n < 0 for n in numbers) else max(numbers, default=-1) + 1
 
     def call(*args: Any, **kwargs: Any) -> Any:
         args, kwargs = by_position(f, args, kwargs, count)
         whole = not hands_structure_out(graph, graph_updates)
+        if whole and isinstance(by_filter, DiffState):
+            raise errors.WholeArgumentError(by_filter)
         by = Differentiated(wanted, len(args), "nnx.grad", whole=whole)
         run = lift.value_and_grad(
             by.places, has_aux=has_aux, holomorphic=holomorphic, allow_int=allow_int
