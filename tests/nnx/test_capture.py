@@ -1,7 +1,10 @@
 """`nnx.capture` with transformations between it and what sows, and in several threads."""
 
+import contextvars
 import functools
+import gc
 import threading
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,7 @@ import pytest
 
 from differential.nnx import assert_same
 from linnet import nnx
-from linnet.nnx.objects import sown
+from linnet.nnx.objects import call_hooks, sown
 
 X = jnp.arange(4.0)
 
@@ -354,3 +357,43 @@ def test_methods_without_self_are_called_as_ever():
 
     _, outputs = nnx.capture(Model(), method_outputs=nnx.Intermediate)(1.0)
     assert nnx.to_pure_dict(outputs) == {"__call__": (12.0,)}
+
+
+def test_a_capture_keeps_nothing():
+    """Models and what they sowed are let go, whatever was compiled while they were captured."""
+    f = nnx.jit(call)
+    m = block(nnx)()
+    result, state = nnx.capture(f, nnx.Intermediate, method_outputs=nnx.BatchStat)(m, X)[:2]
+    gone = weakref.ref(m), weakref.ref(m.w), weakref.ref(state["h"])
+    del m, state, result
+    gc.collect()
+    assert [each() for each in gone] == [None] * 3
+    assert not call_hooks._observers
+
+
+def test_a_call_after_a_capture_sows_on_the_model():
+    """What was compiled under a capture is not used without one, nor the other way round."""
+    f, m = nnx.jit(call), block(nnx)()
+    captured(nnx, f, m, X)
+    assert "h" not in vars(m)
+    f(m, X)
+    assert m.h[...][0].shape == (4,)
+    other = block(nnx)()
+    assert captured(nnx, f, other, X)[1][0]["h"][0].shape == (4,)
+    assert "h" not in vars(other)
+
+
+def test_a_context_that_is_copied_is_captured_in():
+    """A thread with a copy of the context sows into its captures; one without does not."""
+
+    def f(m):
+        def inside():
+            m(jnp.array(1.0))
+
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(inside,))
+        thread.start()
+        thread.join()
+
+    m = block(nnx)()
+    assert captured(nnx, f, m)[1] == [{"h": (1.0,)}]
+    assert "h" not in vars(m)

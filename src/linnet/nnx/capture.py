@@ -1,6 +1,7 @@
 """Capturing: collect what a model sows, or would be perturbed by, during one call.
 
-Nothing stays on the model; ``objects/sown.py`` says where the values go.
+Nothing stays on the model; ``objects/sown.py`` says where the values go, and
+``transforms/captured.py`` how they come out of transformations.
 """
 
 import functools
@@ -18,6 +19,8 @@ def capture(
     fn: Any, *var_types: Any, init: Any = None, method_outputs: Any = None
 ) -> Callable[..., Any]:
     """Make a function return also what the modules it gets sow during the call.
+
+    That includes what they sow inside of transformations: ``nnx.vmap`` and ``nnx.scan`` stack it.
 
     Args:
         fn: a module, a bound method of one, or a function that gets modules as arguments. A

@@ -302,6 +302,10 @@ MISTAKES = {
         lambda: nnx.Optimizer(optax.sgd(0.1), layer(nnx), wrt=nnx.Param),
         r"Write nnx\.Optimizer\(model, optax",
     ),
+    "no transformation in a state": (
+        lambda: nnx.TrainState.create(nnx.graphdef(layer(nnx)), params=nnx.State({}), tx=None),
+        r"Write nnx\.TrainState\.create",
+    ),
     "a number for a metric": (lambda: nnx.MultiMetric(a=3), "given a=3, which is no metric"),
     "a class for a metric": (
         lambda: nnx.MultiMetric(a=nnx.metrics.Average),

@@ -67,6 +67,23 @@ def to_opt_state(tree: Any) -> Any:
     return jax.tree.map(convert, tree, is_leaf=is_variable)
 
 
+def check_transformation(tx: Any, form: str) -> None:
+    """Check that a transformation of optax is one.
+
+    Args:
+        tx: what was given for it.
+        form: how the call should look.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(tx, type) or not callable(getattr(tx, "init", None)):
+        raise TypeError(
+            f"{form.partition('(')[0]} was given {errors.short(tx)} for tx, which is no "
+            f"transformation of gradients: it has no init. Write {form}."
+        )
+
+
 class Optimizer(Pytree, Generic[M]):
     """A transformation of gradients with its state.
 
@@ -100,12 +117,7 @@ class Optimizer(Pytree, Generic[M]):
                 "nnx.Optimizer was not told what to train: its argument wrt is missing. Write "
                 "nnx.Optimizer(model, tx, wrt=nnx.Param)."
             )
-        if isinstance(tx, type) or not callable(getattr(tx, "init", None)):
-            raise TypeError(
-                f"nnx.Optimizer was given {errors.short(tx)} for tx, which is no transformation of "
-                "gradients: it has no init. Write nnx.Optimizer(model, optax.adam(1e-3), "
-                "wrt=nnx.Param)."
-            )
+        check_transformation(tx, "nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)")
         self.graph = graph
         self.step = OptState(jnp.array(0, dtype=jnp.uint32))
         self.tx = tx
