@@ -66,7 +66,8 @@ class EMA(Pytree):
             StateMismatchError: there are averages of what the model does not have.
         """
         layout = layout_of(model)
-        averages = dict(items_of(self.params))
+        alone = not isinstance(self.params, State)  # of a model that is a variable
+        averages = {(): self.params} if alone else dict(items_of(self.params))
         unknown = [
             (path, "the model has no such path") for path in averages if path not in layout.paths
         ]
