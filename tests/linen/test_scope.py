@@ -16,7 +16,6 @@ import pytest
 
 import linnet.linen as nn
 from differential.linen import assert_same, shapes
-from linnet.linen.modules import shapes as shapes_of_initializers
 from linnet.linen.modules.context import context
 from linnet.linen.modules.scope import Store
 
@@ -148,7 +147,8 @@ def test_a_failed_call_keeps_nothing_but_its_traceback():
 
 
 def test_caches_do_not_grow_with_closures():
-    """An initializer made anew for each call is forgotten with it."""
+    """An initializer made anew for each call is let go with it."""
+    made = []
 
     class Fresh(nn.Module):
         @nn.compact
@@ -156,17 +156,73 @@ def test_caches_do_not_grow_with_closures():
             def init(key, shape):
                 return jnp.ones(shape)
 
+            made.append(weakref.ref(init))
             return x @ self.param("w", init, (3, 3))
 
     variables = Fresh().init(KEY, X)
     for _ in range(20):
         Fresh().apply(variables, X)
     gc.collect()
-    before = len(shapes_of_initializers._known)
-    for _ in range(20):
-        Fresh().apply(variables, X)
-    gc.collect()
-    assert len(shapes_of_initializers._known) <= before
+    assert [ref() for ref in made] == [None] * 21
+
+
+def test_the_shape_of_an_initializer_is_asked_anew():
+    """What it reads may have changed since: a global, a closure, an attribute."""
+
+    def program(nn):
+        width = [3]
+
+        class Model(nn.Module):
+            @nn.compact
+            def __call__(self):
+                return self.param("w", lambda key: jnp.ones((width[0],))).sum()
+
+        results = []
+        for width[0] in (3, 5):
+            results.append(Model().apply(Model().init(KEY)))
+        variables = Model().init(KEY)
+        width[0] = 4
+        return [*results, Model().apply(variables)]  # the last one no longer fits
+
+    assert_same(program)
+
+
+SHAPES = {
+    "zeros": lambda nn: nn.initializers.zeros_init(),
+    "normal": lambda nn: nn.initializers.normal(),
+    "of jax": lambda nn: jax.nn.initializers.zeros,
+    "own": lambda nn: lambda key, shape, dtype=jnp.float32: jnp.zeros(shape, dtype),
+}
+
+
+@pytest.mark.parametrize("how", ["init", "apply", "wrong", "lazy", "jit", "scan"])
+@pytest.mark.parametrize("what", SHAPES)
+def test_a_shape_may_be_a_number(what, how):
+    """``(x.shape[-1])`` is an int, which many models pass."""
+
+    def program(nn):
+        class Scale(nn.Module):
+            @nn.compact
+            def __call__(self, x, _=None):
+                scale = self.param("scale", SHAPES[what](nn), (x.shape[-1]))
+                typed = self.param("typed", SHAPES[what](nn), 3, jnp.float32)
+                return x * (1 + scale) + typed, None
+
+        if how == "lazy":
+            return Scale().lazy_init(KEY, jax.ShapeDtypeStruct((2, 3), jnp.float32))
+        if how == "jit":
+            return jax.jit(Scale().init)(KEY, jnp.ones((2, 3)))
+        if how == "scan":
+            axes = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+            model = nn.scan(Scale, **axes, length=2)()
+            variables = model.init(KEY, jnp.ones((2, 3)), None)
+            return variables, model.apply(variables, jnp.ones((2, 3)), None)[0]
+        variables = Scale().init(KEY, jnp.ones((2, 3)))
+        if how == "wrong":
+            variables = {"params": {"scale": jnp.ones(4), "typed": jnp.ones(3)}}
+        return variables, Scale().apply(variables, jnp.ones((2, 3)))[0]
+
+    assert_same(program, drawn=True)
 
 
 def test_memory_of_repeated_calls_is_level():
@@ -441,3 +497,17 @@ def test_shapes_of_the_model_are_those_of_eval_shape():
     """`init` under `jax.eval_shape` gives the structure without values."""
     abstract = jax.eval_shape(Model().init, KEY, X)
     assert shapes(abstract) == shapes(Model().init(KEY, X))
+
+
+def test_a_number_of_numpy_is_a_shape_too():
+    """Flax's own initializers refuse some of these, as JAX's do."""
+    for what, make in SHAPES.items():
+        if what != "own":
+
+            class Model(nn.Module):
+                @nn.compact
+                def __call__(self):
+                    return self.param("w", make(nn), np.int64(3))  # noqa: B023 - called at once
+
+            variables = Model().init(KEY)
+            assert Model().apply(variables).shape == (3,)

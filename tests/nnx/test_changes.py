@@ -5,6 +5,10 @@ it compiled, splits and clones it. Each result is compared with an uncached one:
 with a call of a fresh copy outside of any cache, a structure with the structure of such a copy.
 """
 
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,6 +24,13 @@ NAMES = st.sampled_from(["a", "b", "c"])
 SMALL = st.integers(0, 2)
 
 
+class OtherLayer(Layer):
+    """A layer that computes something else of the same attributes."""
+
+    def __call__(self, x):
+        return super().__call__(x) + self.size
+
+
 class Holder(nnx.Module):
     """A model of every sort of attribute."""
 
@@ -29,6 +40,9 @@ class Holder(nnx.Module):
         self.plain = [Layer()]
         self.table = {"x": Layer()}
         self.sizes = [1]
+        self.nested = {"deep": [([1],)]}
+        self.ordered = OrderedDict(p=nnx.Param(jnp.ones(2)))
+        self.state = nnx.State({"p": nnx.Param(jnp.ones(2))})
         self.scale = jnp.ones(2)
         self.calls = nnx.BatchStat(jnp.zeros(()))
         self.mode = 0
@@ -41,7 +55,8 @@ class Holder(nnx.Module):
         self.calls[...] += 1
         for number, each in enumerate(self.layers()):
             x = each(x) * self.scale / (1 + number)
-        return x + self.mode + sum(self.sizes)
+        x = x + self.mode + sum(self.sizes) + sum(self.nested["deep"][0][0])
+        return x * self.ordered["p"] + self.state["p"][...] + hasattr(self, "extra")
 
 
 compiled = nnx.jit(lambda model, x: model(x))
@@ -61,6 +76,7 @@ class Changes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.model = Holder()
+        self.held = None
 
     @rule(name=NAMES)
     def replace_layer(self, name):
@@ -123,6 +139,78 @@ class Changes(RuleBasedStateMachine):
         """An array attribute gets another array."""
         self.model.scale = jnp.full(2, 1.0 + value)
 
+    @rule(name=NAMES, value=SMALL)
+    def set_past_setattr(self, name, value):
+        """Attributes are set past ``__setattr__``, by each way that Python has."""
+        object.__setattr__(self.model, "mode", value)
+        object.__setattr__(getattr(self.model, name), "size", value)
+
+    @rule(name=NAMES, other=NAMES)
+    def set_in_dictionary(self, name, other):
+        """The dictionary of the attributes is changed."""
+        attributes = vars(self.model)
+        attributes[name], attributes[other] = attributes[other], attributes[name]
+        self.held = attributes
+
+    @rule(value=SMALL)
+    def set_in_held_dictionary(self, value):
+        """A dictionary of attributes that somebody kept is changed."""
+        if self.held is not None:
+            self.held["mode"] = value
+
+    @rule(value=SMALL)
+    def change_nested_statics(self, value):
+        """A list inside of static containers is changed, and one in metadata."""
+        self.model.nested["deep"][0][0].append(value)
+        del self.model.nested["deep"][0][0][:-2]
+        self.model.a.kernel.set_metadata(tags=[value])
+        self.model.a.kernel.tags.append(1)
+
+    @rule(value=SMALL)
+    def change_pytrees(self, value):
+        """Mutable pytrees that are neither lists nor dictionaries of Python's are changed."""
+        self.model.ordered["p"] = nnx.Param(jnp.full(2, float(value)))
+        self.model.state["p"] = nnx.Param(jnp.full(2, float(value)))
+
+    @rule(name=NAMES, kind=st.sampled_from((nnx.Param, nnx.BatchStat)))
+    def change_class(self, name, kind):
+        """A variable, and a layer, become of another class."""
+        getattr(self.model, name).bias.__class__ = kind
+        getattr(self.model, name).__class__ = Layer if kind is nnx.Param else OtherLayer
+
+    @rule()
+    def delete(self):
+        """An attribute comes and goes."""
+        if hasattr(self.model, "extra"):
+            del self.model.extra
+        else:
+            self.model.extra = nnx.Param(jnp.ones(2))
+
+    @rule(value=SMALL)
+    def use_a_model_of_the_same_structure(self, value):
+        """A second model of one structure is changed; this one does not notice."""
+        twin = nnx.clone(self.model)
+        before = str(nnx.graphdef(self.model)), jax.tree.leaves(nnx.state(self.model))
+        twin.sizes.append(value)
+        twin.nested["deep"][0][0].append(value)
+        twin.ordered["q"] = nnx.Param(jnp.ones(2))
+        compiled_change(twin)
+        after = str(nnx.graphdef(self.model)), jax.tree.leaves(nnx.state(self.model))
+        assert before[0] == after[0]
+        assert all(one is other for one, other in zip(before[1], after[1], strict=True))
+
+    @rule()
+    def call_in_threads(self):
+        """Several threads call compiled functions with models of this structure at once."""
+        models = [nnx.clone(self.model) for _ in range(4)]
+        expected = nnx.clone(self.model)(X)
+        with ThreadPoolExecutor(4) as pool:
+            results = list(pool.map(lambda m: compiled(m, X), models))
+            list(pool.map(compiled_change, models))
+        for result, model in zip(results, models, strict=True):
+            np.testing.assert_allclose(result, expected, rtol=1e-5)
+            assert nnx.graphdef(model) == walk(model)[0]
+
     @rule()
     def change_inside(self):
         """A compiled function changes the model."""
@@ -131,7 +219,7 @@ class Changes(RuleBasedStateMachine):
         expected.a.bias[...] += 1
         expected.mode = 7 - expected.mode
         compiled_change(self.model)
-        assert nnx.graphdef(self.model) is walk(expected)[0]
+        assert nnx.graphdef(self.model) == walk(expected)[0]
 
     @rule()
     def copy(self):
@@ -150,7 +238,7 @@ class Changes(RuleBasedStateMachine):
     def remembered_structure_is_true(self):
         """What split and graphdef remember is what a walk finds now."""
         structure, seen = walk(self.model)
-        assert nnx.graphdef(self.model) is structure
+        assert nnx.graphdef(self.model) == structure
         leaves = nnx.flatten(self.model)[1].leaves
         found = seen.leaves()
         assert all(one is other for one, other in zip(leaves, found, strict=True))

@@ -216,7 +216,7 @@ def test_cycles_are_preserved():
 def test_structures_compare():
     """Models built alike have equal structures, and here the same one."""
     one, two = model(nnx), model(nnx)
-    assert nnx.graphdef(one) is nnx.graphdef(two)
+    assert nnx.graphdef(one) == nnx.graphdef(two)
     two.name = "other"
     assert nnx.graphdef(one) != nnx.graphdef(two)
     two.name = "model"
@@ -235,14 +235,14 @@ def test_static_values_are_told_apart_by_type():
         nnx.graphdef(Holder(value)) for value in (1, 1.0, True, [1], (1,), [True], float("nan"))
     ]
     assert len(set(found)) == len(found)
-    assert nnx.graphdef(Holder(float("nan"))) is found[-1]
+    assert nnx.graphdef(Holder(float("nan"))) == found[-1]
 
 
 def test_structures_are_pickled_and_copied():
     """What is pickled comes back as the same structure; what is copied is the same."""
     graphdef, state = nnx.split(model(nnx))
     again, values_again = pickle.loads(pickle.dumps((graphdef, state)))
-    assert again is graphdef
+    assert again == graphdef
     assert copy.deepcopy(graphdef) is graphdef
     assert values_again == state
 
@@ -254,7 +254,7 @@ def test_models_are_pickled_and_copied():
         assert nnx.state(other) == nnx.state(m)
         assert other.first is other.shared
         assert other.first.kernel is not m.first.kernel
-        assert nnx.graphdef(other) is nnx.graphdef(m)
+        assert nnx.graphdef(other) == nnx.graphdef(m)
 
 
 def test_layouts_are_remembered():
@@ -332,3 +332,112 @@ def test_unmatched_filters_name_what_is_left():
     with pytest.raises(ValueError, match=r"/count \(BatchStat\)") as caught:
         nnx.split(model(nnx), nnx.Param)
     assert "`...`" in str(caught.value)
+
+
+ROOTS = {
+    "variable": lambda nnx: nnx.Param(jnp.array(1.0)),
+    "array": lambda nnx: jnp.ones(1),
+    "numpy": lambda nnx: np.ones(1),
+    "int": lambda nnx: 42,
+    "str": lambda nnx: "s",
+    "none": lambda nnx: None,
+    "list": lambda nnx: [],
+    "numbers": lambda nnx: [1, 2],
+    "dict": lambda nnx: {"a": 1, "b": jnp.ones(1)},
+    "tuple": lambda nnx: (nnx.Param(jnp.ones(1)), 2),
+}
+ROOT_USES = {
+    "split": lambda nnx, x: nnx.split(x)[1],
+    "split by filters": lambda nnx, x: nnx.split(x, nnx.BatchStat, nnx.Param, ...)[1:],
+    "split too narrowly": lambda nnx, x: nnx.split(x, nnx.BatchStat)[1:],
+    "merge": lambda nnx, x: nnx.merge(*nnx.split(x)),
+    "merge parts": lambda nnx, x: nnx.merge(*nnx.split(x, nnx.Param, ...)),
+    "merge flat": lambda nnx, x: nnx.merge(*nnx.graphlib.flatten(x)),
+    "clone": lambda nnx, x: nnx.clone(x),
+}
+
+
+def _plain(tree):
+    """Write states as dictionaries and variables as their types and values."""
+    if hasattr(tree, "get_raw_value"):
+        return type(tree).__name__, tree.get_raw_value()
+    if hasattr(tree, "raw_mapping"):
+        return {key: _plain(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_plain(each) for each in tree]
+    return {k: _plain(v) for k, v in tree.items()} if isinstance(tree, dict) else tree
+
+
+@pytest.mark.parametrize("use", ROOT_USES)
+@pytest.mark.parametrize("root", ROOTS)
+def test_models_that_are_a_leaf_or_a_container(root, use):
+    """The state of one leaf is the leaf, a number too; containers have one as objects do."""
+    assert_same(lambda nnx: _plain(ROOT_USES[use](nnx, ROOTS[root](nnx))))
+
+
+def test_pop_takes_arrays_out_of_containers():
+    """What a filter matches is removed from objects and dictionaries, arrays too."""
+
+    def program(nnx):
+        nested = {"a": {"b": jnp.array(1), "c": nnx.Param(jnp.array(2)), "n": 3}}
+        popped = nnx.pop(nested, lambda path, x: True)
+        m = nnx.Dict(x=nnx.Intermediate(jnp.ones(1)), y=jnp.ones(2), n=3)
+        return nnx.to_pure_dict(popped), nested, _plain(nnx.pop(m, ...)), sorted(m)
+
+    assert_same(program)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_pop_takes_items_out_of_lists(plain):
+    """What is left moves up, and nothing else is lost; Flax refuses it."""
+    items = [nnx.Intermediate(1.0), nnx.Param(2.0), nnx.Intermediate(3.0), nnx.Param(4.0)]
+    m = nnx.Dict(l=items if plain else nnx.List(items), k=nnx.Intermediate(5.0))
+    popped = nnx.pop(m, nnx.Intermediate)
+    assert nnx.to_pure_dict(popped) == {"k": 5.0, "l": {0: 1.0, 2: 3.0}}
+    assert [type(v) for v in m.l] == [nnx.Param, nnx.Param]
+    assert [v[...] for v in m.l] == [2.0, 4.0]
+    assert jax.tree.leaves(nnx.state(m)) == [2.0, 4.0]
+
+
+def test_pop_from_a_tuple_changes_nothing():
+    """The error says where, and what came before it in the model is still there."""
+
+    def program(nnx):
+        m = {"a": nnx.Intermediate(1.0), "b": (nnx.Intermediate(2.0),)}
+        return nnx.pop(m, nnx.Intermediate)
+
+    assert_same(program)
+    m = nnx.Dict(a=nnx.Intermediate(1.0), b=(nnx.Intermediate(2.0),))
+    with pytest.raises(ValueError, match="/b/0, which stands in a tuple"):
+        nnx.pop(m, nnx.Intermediate)
+    assert len(jax.tree.leaves(nnx.state(m))) == 2
+
+
+def test_update_reaches_numbers_in_containers():
+    """What is static in a dictionary, a list or a module gets what the state has for it."""
+
+    def program(nnx):
+        nested = {"a": {"b": 1, "c": nnx.Param(jnp.array(2))}}
+        nnx.update(nested, {"a": {"b": 4, "c": jnp.array(9)}})
+        items = [1, nnx.Param(jnp.array(2))]
+        nnx.update(items, {0: 4, 1: jnp.array(9)})
+        m = nnx.Dict(n=3, p=nnx.Param(jnp.array(2)))
+        nnx.update(m, {"n": 7})
+        return _plain(nested), _plain(items), m.n
+
+    assert_same(program)
+    assert_same(lambda nnx: nnx.update((1, nnx.Param(2.0)), {0: 4}))
+    with pytest.raises(ValueError, match="/0, which stands in a tuple"):
+        nnx.update((1, nnx.Param(2.0)), {0: 4})
+
+
+def test_merge_says_what_is_no_state():
+    """A number in the place of a state is told, with what to pass."""
+    with pytest.raises(TypeError, match=r"given a int as its state. Pass the states"):
+        nnx.merge(nnx.graphdef(nnx.Dict(a=nnx.Param(1.0))), 3)
+
+
+def test_aliases_of_types_take_parameters():
+    """Annotations such as ``nnx.PureState[Model]`` can be written."""
+    for name in ("PureState", "GraphDef", "Optimizer", "Variable", "Param", "List", "Dict"):
+        assert getattr(nnx, name)[nnx.Linear] is not None

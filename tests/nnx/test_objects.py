@@ -1,5 +1,6 @@
 """Objects: attributes that are data or static, containers, and what modules offer."""
 
+import dataclasses
 import warnings
 
 import jax
@@ -333,8 +334,8 @@ def test_abstract_models_have_the_structure_of_models():
     m = model(nnx)
     abstract = nnx.eval_shape(lambda m: m, m)
     assert jax.tree.structure(abstract) == jax.tree.structure(m)
-    assert nnx.graphdef(abstract) is nnx.graphdef(m)
-    assert nnx.graphdef(jax.tree.map(lambda x: x, m)) is nnx.graphdef(jax.tree.map(jnp.sin, m))
+    assert nnx.graphdef(abstract) == nnx.graphdef(m)
+    assert nnx.graphdef(jax.tree.map(lambda x: x, m)) == nnx.graphdef(jax.tree.map(jnp.sin, m))
 
 
 def test_names_of_the_package_are_suggested():
@@ -384,3 +385,106 @@ def test_display_prints_outside_notebooks(capsys):
     """Outside a notebook display prints."""
     nnx.display(nnx.Param(jnp.ones(2)))
     assert "Param( # 2 (8 B)" in capsys.readouterr().out
+
+
+def test_arguments_need_an_init():
+    """A class without ``__init__`` takes no arguments, and a mistyped one is told."""
+
+    def program(nnx):
+        class Model(nnx.Module):
+            def __int__(self, features):  # noqa: PLE0302
+                self.features = features
+
+        assert isinstance(Model(), nnx.Module)
+        return Model(3)
+
+    assert_same(program)
+
+    class Model(nnx.Module):
+        def __int__(self):
+            return 1
+
+    with pytest.raises(TypeError, match=r"Model\(\) takes no arguments") as caught:
+        Model(width=3)
+    assert any("has no __init__" in note for note in caught.value.__notes__)
+    assert any("'__int__'" in note for note in caught.value.__notes__)
+
+
+def test_slots_are_refused():
+    """An attribute in a slot would be no part of the model."""
+
+    def program(nnx):
+        class Model(nnx.Module):
+            __slots__ = ("w",)
+
+    assert_same(program)
+    with pytest.raises(TypeError, match="Leave __slots__ out"):
+        program(nnx)
+
+
+def test_items_of_lists_can_be_marked():
+    """``nnx.data`` makes a leaf of an item, ``nnx.static`` does not."""
+
+    def program(nnx):
+        items = nnx.List([nnx.data(1), nnx.static("a"), nnx.data(2), 3])
+        found = [jax.tree.leaves(items)]
+        items.append(nnx.data(5))
+        items[0] = nnx.data(7)
+        return [*found, jax.tree.leaves(items), jax.tree.leaves(nnx.clone(items)), list(items)]
+
+    assert_same(program)
+
+
+def test_marks_of_items_move_with_them():
+    """What was said of an item stays true of it; Flax says it of the place in the list."""
+    items = nnx.List([nnx.data(1), 2])
+    items.insert(0, 9)
+    assert jax.tree.leaves(items) == [1]
+    del items[0]
+    assert jax.tree.leaves(nnx.clone(items)) == [1]
+    with pytest.raises(ValueError, match="marked as static"):
+        nnx.List([nnx.static(jnp.ones(1))])
+
+
+EQUALITIES = {
+    "dictionaries": lambda nnx: nnx.Dict(a=1) == nnx.Dict(a=1),
+    "other values": lambda nnx: nnx.Dict(a=1) == nnx.Dict(a=2),
+    "a plain one": lambda nnx: nnx.Dict(a=1) == {"a": 1},
+    "nested": lambda nnx: nnx.Dict(a=nnx.Dict(b=1)) == {"a": {"b": 1}},
+    "lists": lambda nnx: nnx.List([1]) == nnx.List([1]),
+    "modules": lambda nnx: nnx.Linear(1, 1, rngs=nnx.Rngs(0)) == nnx.Linear(1, 1, rngs=nnx.Rngs(0)),
+}
+
+
+@pytest.mark.parametrize("what", EQUALITIES)
+def test_containers_are_equal_by_what_they_hold(what):
+    """Other objects are equal to themselves only."""
+    assert_same(EQUALITIES[what])
+
+
+def test_lists_are_equal_by_their_items():
+    """In Flax all lists of NNX are equal."""
+    assert nnx.List([1]) == [1]
+    assert nnx.List([1]) != nnx.List([1, 2])
+    assert nnx.List([1]) != nnx.List([2])
+
+
+def test_registered_pytrees_are_taken_apart():
+    """A type registered as data is one leaf only if JAX takes it for one."""
+
+    def program(nnx):
+        @nnx.register_data_type
+        @jax.tree_util.register_dataclass
+        @dataclasses.dataclass
+        class Pair:
+            a: object
+            b: object
+
+        class Model(nnx.Module):
+            def __init__(self):
+                self.pair = Pair(nnx.Param(jnp.ones(2)), nnx.Param(jnp.ones(1)))
+
+        state = nnx.state(Model(), nnx.Param)
+        return [(path, type(leaf).__name__) for path, leaf in nnx.to_flat_state(state)]
+
+    assert_same(program)

@@ -292,3 +292,114 @@ def test_value_cannot_be_metadata():
         nnx.Param(1.0, value=2.0)
     with pytest.raises(ValueError, match="cannot be metadata"):
         nnx.Param(1.0).set_metadata({"value": 2.0})
+
+
+TRUTHS = {
+    "one element": lambda: jnp.zeros(1),
+    "several elements": lambda: jnp.zeros((2, 3)),
+    "no elements": lambda: jnp.zeros((0, 3)),
+    "numpy": lambda: np.zeros(2),
+    "list": list,
+}
+
+
+@pytest.mark.parametrize("what", TRUTHS)
+def test_a_variable_of_an_array_is_true_if_it_holds_anything(what):
+    """So that ``if layer.bias:`` can be written, inside of compiled functions too."""
+
+    def program(nnx):
+        m = nnx.Dict(a=nnx.Param(TRUTHS[what]()))
+        return bool(m.a), nnx.jit(lambda m: jnp.asarray(bool(m.a)))(m)
+
+    assert_same(program)
+
+
+def test_a_variable_of_a_number_is_as_true_as_the_number():
+    """Flax raises here, as a number has no length."""
+    assert [bool(nnx.Param(x)) for x in (0, 1, None, jnp.array(0.0), True)] == [0, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("name", ["scale", "own", "_own", "method", "half", "value", "__class__"])
+def test_attributes_of_a_subclass(name):
+    """Only what has a setter can be set on a variable; anything else would be lost by copies."""
+
+    def program(nnx):
+        class Scaled(nnx.Param):
+            scale = 1.0
+
+            def method(self):
+                return 1
+
+            @property
+            def half(self):
+                return self[...] / 2
+
+            @half.setter
+            def half(self, value):
+                self[...] = 2 * value
+
+        v = Scaled(jnp.ones(2))
+        setattr(v, name, nnx.BatchStat if name == "__class__" else jnp.zeros(2))
+        return type(v).__name__, v[...]
+
+    assert_same(program)
+
+
+def test_a_subclass_may_keep_its_value_elsewhere():
+    """A property ``_value`` over the stored value works, and nothing recurs before it is set."""
+
+    def program(nnx):
+        class Kept(nnx.Variable):
+            def __init__(self, value):
+                early = hasattr(self, "anything"), hasattr(self, "_metadata_of_mine")
+                assert early == (False, False)
+                super().__init__(value)
+
+            @property
+            def _value(self):
+                return self.get_raw_value()
+
+            @_value.setter
+            def _value(self, value):
+                self.set_raw_value(value)
+
+        v = Kept(jnp.ones(2))
+        v._value = jnp.zeros(2)
+        v[...] = v[...] + 3
+        split = nnx.merge(*nnx.split(nnx.Dict(v=v)))
+        doubled = nnx.jit(lambda m: m.v[...] * 2)(nnx.Dict(v=v))
+        return v._value, v.get_value(), type(split.v).__name__, doubled, v._raw_value
+
+    assert_same(program)
+
+
+def test_a_subclass_may_override_how_values_are_set():
+    """Its ``set_value`` and ``get_value`` are what the operators of indexing use."""
+
+    def program(nnx):
+        class Halved(nnx.Param):
+            def get_value(self, **kwargs):
+                return super().get_value(**kwargs) * 2
+
+            def set_value(self, value, **kwargs):
+                super().set_value(value / 2, **kwargs)
+
+        v = Halved(jnp.ones(2))
+        v[...] = jnp.full(2, 8.0)
+        v.value = v.value + 1
+        read = nnx.jit(lambda m: m.v[...] + m.v)(nnx.Dict(v=v))
+        return v[...], v.get_raw_value(), v + 1, read
+
+    assert_same(program)
+
+
+def test_metadata_may_hold_arrays():
+    """Setting one over another is no comparison of their elements."""
+
+    def program(nnx):
+        v = nnx.Param(jnp.ones(()), mask=np.array([1, 2]))
+        v.set_metadata(mask=np.array([1, 3]))
+        v.set_metadata(mask=np.array([1, 3]))
+        return v.mask
+
+    assert_same(program)

@@ -1,7 +1,9 @@
 """Initializers: JAX's values, as values that hash, compare and pickle."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import flax.linen as fnn
 import jax
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from differential.compare import compare_arrays
+from linnet import linen
 from linnet.ops import drawing, initializers
 from versions import DRAWN_ULP, NEWEST
 
@@ -183,12 +186,12 @@ def test_kernels_of_many_sizes_share_a_compilation(monkeypatch):
     """Outside a trace, normal kernels of any moderate size are drawn by one compiled function."""
     # the first draws of a process; small ones that are many have another
     monkeypatch.setattr(drawing, "_small_draws", dict.fromkeys(drawing._SMALL_SIZES, 0))
-    drawing._sample.clear_cache()
+    drawing._sample.compiled.clear_cache()
     for shape in ((11, 26), (26, 11), (2, 13, 11), (100, 20)):
         initializers.lecun_normal()(KEY, shape)
         initializers.he_normal()(KEY, shape)
         initializers.normal()(KEY, shape)
-    assert drawing._sample._cache_size() == 1
+    assert drawing._sample.compiled._cache_size() == 1
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (128, 128), (130, 128), (600, 500)])
@@ -258,3 +261,127 @@ def test_a_number_is_the_shape_of_a_vector(name):
         theirs, ours = theirs(), ours()
     key = jax.random.key(0)
     np.testing.assert_array_equal(ours(key, 3), theirs(key, 3))
+
+
+ARRAYS = {
+    "normal": [0.5, [0.1, 0.2, 0.3]],
+    "uniform": [0.5, [0.1, 0.2, 0.3]],
+    "truncated_normal": [0.5, [0.1, 0.2, 0.3]],
+    "orthogonal": [2.0],
+    "constant": [2.0, [1.0, 2.0, 3.0]],
+}
+NUMBERS = [(name, value) for name, values in ARRAYS.items() for value in values]
+
+
+@pytest.mark.parametrize("kind", [np.array, np.float32, jnp.array])
+@pytest.mark.parametrize(("name", "number"), NUMBERS)
+def test_arrays_of_numbers(name, number, kind):
+    """A scale, or one for each channel, may be an array: eagerly and in a trace."""
+    ours, theirs = (getattr(m, name)(kind(number)) for m in (initializers, jax.nn.initializers))
+    expected = theirs(KEY, (4, 3))
+    for drawn in (ours(KEY, (4, 3)), jax.jit(lambda key: ours(key, (4, 3)))(KEY)):
+        # compiled as a whole, XLA reorders the arithmetic
+        compare_arrays(drawn, expected, tolerance=1e-6, floor=0.01)
+    assert isinstance(repr(ours), str)
+    assert hash(ours) == hash(getattr(initializers, name)(kind(number)))
+
+
+@pytest.mark.parametrize("name", [*ARRAYS, "variance_scaling"])
+def test_tracers_of_numbers(name):
+    """A scale may be a tracer: it is differentiated and mapped over as on JAX's own."""
+    rest = ("fan_in", "normal") if name == "variance_scaling" else ()
+
+    def results(module):
+        def drawn(scale):
+            return getattr(module, name)(scale, *rest)(KEY, (4, 3))
+
+        scales = jnp.array([0.5, 2.0])
+        return jax.jit(drawn)(0.5), jax.vmap(drawn)(scales), jax.grad(lambda s: drawn(s).sum())(0.5)
+
+    ours, theirs = results(initializers), results(jax.nn.initializers)
+    for one, other in zip(ours, theirs, strict=True):
+        compare_arrays(one, other, tolerance=1e-5, floor=0.01)
+
+
+def test_numbers_compare_by_value_and_type():
+    """Arrays of one number are that number; other numbers are other initializers."""
+    assert initializers.normal(jnp.float32(0.5)) == initializers.normal(np.float32(0.5))
+    assert initializers.normal(0.0) != initializers.normal(-0.0)
+    assert initializers.normal(np.array([1.0, 2.0])) == initializers.normal(np.array([1.0, 2.0]))
+    assert initializers.normal(np.array([1.0, 2.0])) != initializers.normal(np.array([1.0, 3.0]))
+    assert initializers.normal(0.5) != initializers.uniform(0.5)
+    assert pickle.loads(pickle.dumps(initializers.normal(jnp.float32(0.5)))).stddev == 0.5
+
+
+def test_a_scale_in_single_precision_is_not_taken_for_one_in_double():
+    """What is planned for a number is not used for an equal one of another type."""
+    with jax.enable_x64(True):
+        for scale in (2.0, np.float32(2.0), 2, 2.0):
+            ours, theirs = (
+                module.variance_scaling(scale, "fan_in", "uniform")(KEY, (3, 2), jnp.float64)
+                for module in (initializers, jax.nn.initializers)
+            )
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_array_that_is_changed():
+    """An initializer that holds an array of NumPy draws by what the array holds now."""
+    scales = np.array([1.0, 1.0], np.float32)
+    for make in (initializers.normal, initializers.constant):
+        scales[:] = 1.0
+        init = make(scales)
+        before = np.asarray(init(KEY, (3, 2)))
+        scales[1] = 0.0
+        assert np.abs(before[:, 1]).min() > 0.0
+        assert np.abs(np.asarray(init(KEY, (3, 2)))[:, 1]).max() == 0.0
+
+
+@pytest.mark.parametrize("name", ["normal", "truncated_normal", "uniform"])
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz"])
+def test_narrow_dtypes(name, dtype):
+    """Dtypes of eight bits, of which some have no infinity, are drawn as JAX draws them."""
+    ours, theirs = (getattr(m, name)(1.0) for m in (initializers, jax.nn.initializers))
+    drawn, expected = (
+        np.asarray(init(KEY, (5,), jnp.dtype(dtype))).astype(np.float32) for init in (ours, theirs)
+    )
+    np.testing.assert_array_equal(drawn, expected)
+    assert name == "truncated_normal" or np.isfinite(drawn).all()
+
+
+@pytest.mark.parametrize("name", ["normal", "lecun_normal", "uniform"])
+def test_values_lie_where_their_key_does(name):
+    """A key that was put on a device has the value drawn there."""
+    device = jax.devices()[3]
+    key = jax.device_put(KEY, device)
+    drawn = getattr(initializers, name)()(key, (4, 3))
+    assert drawn.devices() == {device}
+    assert getattr(jax.nn.initializers, name)()(key, (4, 3)).devices() == {device}
+
+
+@pytest.mark.parametrize("name", ["normal", "zeros_init", "ones_init", "lecun_normal"])
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+def test_values_lie_on_the_mesh(name, kind):
+    """Under a mesh values are laid out over it, as JAX's own."""
+    kinds = (getattr(jax.sharding.AxisType, kind),)
+    with jax.set_mesh(jax.make_mesh((2,), ("x",), axis_types=kinds)):
+        drawn, expected = (
+            getattr(module, name)()(jax.random.key(3), (4, 2))
+            for module in (initializers, fnn.initializers)
+        )
+    assert drawn.sharding == expected.sharding
+
+
+def test_nothing_of_the_user_s_is_kept():
+    """An initializer with arrays, and a function that closes over one, go when the user lets go."""
+    held = []
+    for number in range(3):
+        array = jnp.full((4, 3), float(number))
+        held.append(weakref.ref(array))
+        for init in (initializers.constant(array), lambda key, shape, dtype, a=array: a):
+            linen.DenseGeneral(3, kernel_init=init).init(KEY, jnp.ones((2, 4)))
+        scales = jnp.ones(3)
+        held.append(weakref.ref(scales))
+        linen.Dense(3, kernel_init=initializers.normal(scales)).init(KEY, jnp.ones((2, 4)))
+        del array, scales, init
+    gc.collect()
+    assert [ref() for ref in held] == [None] * len(held)

@@ -132,11 +132,17 @@ def to_device(array: "np.ndarray[Any, Any]") -> jax.Array:
     """
     if getattr(jax.config, "jax_default_device", None) is not None or is_tracing():
         return jax.device_put(array)
-    aval, sharding, device = _where(array.shape, array.dtype)
+    device = jax.local_devices()[0]
+    aval, sharding = _where(array.shape, array.dtype, device)
     return xla_client.batched_device_put(aval, sharding, [array], [device], False)
 
 
 @functools.lru_cache(maxsize=4096)
-def _where(shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any, Any]:
-    device = jax.local_devices()[0]
-    return core.ShapedArray(shape, dtype), jax.sharding.SingleDeviceSharding(device), device
+def _where(shape: tuple[int, ...], dtype: Any, device: Any) -> tuple[Any, Any]:
+    return core.ShapedArray(shape, dtype), jax.sharding.SingleDeviceSharding(device)
+
+
+def is_jax_initializer(function: Any) -> bool:
+    """Tell whether a function is one of ``jax.nn.initializers``, or was made by one."""
+    home = getattr(function, "__module__", None)
+    return home in {"jax._src.nn.initializers", "jax.nn.initializers"}

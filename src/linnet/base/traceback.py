@@ -3,7 +3,7 @@
 A call such as ``model.apply`` passes through many frames of Linnet between one line of the user's
 and the next. When an exception leaves such a call, ``hide_internal_frames`` rebuilds its traceback
 from the frames that are not Linnet's. The call site is a bare ``except``, which costs nothing until
-something is raised::
+something is raised; :func:`user_facing` puts one around a function::
 
     try:
         ...
@@ -15,12 +15,17 @@ The flag ``flax_filter_frames`` turns this off, and so does JAX's own
 ``jax_traceback_filtering="off"``.
 """
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar, cast
 
 from linnet.base import jaxcompat
 from linnet.base.config import config
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _excluded: list[str] = []
 
@@ -48,6 +53,20 @@ def hide_internal_frames(error: BaseException) -> None:
     for entry in reversed(kept):
         chain = TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     error.__traceback__ = chain
+
+
+def user_facing(function: F) -> F:
+    """Leaves the library's frames out of exceptions that leave a function; a decorator."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
+
+    return cast("F", call)
 
 
 def mark_noted(error: BaseException) -> bool:

@@ -97,3 +97,18 @@ class Missing:
 
 
 MISSING = Missing()
+
+
+_LIBRARIES = frozenset(("builtins", "numpy", "jax", "jaxlib", "ml_dtypes", "linnet"))
+
+
+def is_of_a_library(cls: type) -> bool:
+    """Tell whether a class may be remembered for good.
+
+    A class that a program makes may be let go, and may be registered with JAX after it was first
+    seen. Those of the libraries below are not.
+
+    >>> is_of_a_library(int), is_of_a_library(type("Mine", (), {}))
+    (True, False)
+    """
+    return cls.__module__.partition(".")[0] in _LIBRARIES

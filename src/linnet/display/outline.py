@@ -15,6 +15,7 @@ without having learnt it: that of ``{"x": float array (2, 3), "sizes": [1, None]
 """
 
 import dataclasses
+import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -159,12 +160,13 @@ def _dict_lines(value: dict[Any, Any]) -> list[str]:
     lines: list[str] = []
     for key in sorted(value, key=str):
         inner = _plain(value[key])
+        word = key.value if isinstance(key, enum.Enum) else key
         if isinstance(inner, list) and inner:
-            lines += [f"{key}:", *_lines(inner)]
+            lines += [f"{word}:", *_lines(inner)]
         elif isinstance(inner, dict) and inner:
-            lines += [f"{key}:", *(f"  {line}" for line in _lines(inner))]
+            lines += [f"{word}:", *(f"  {line}" for line in _lines(inner))]
         else:
-            lines.append(f"{key}: {inner}")
+            lines.append(f"{word}: {inner}")
     return lines
 
 

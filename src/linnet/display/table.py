@@ -109,7 +109,7 @@ def render(
 def _cells(row: Row, counts: Sequence[str], kinds: Sequence[str]) -> list[str]:
     numbers = [str(getattr(row, count) or 0) for count in counts]
     inputs = row.inputs.parts if isinstance(row.inputs, Listed) else [row.inputs]
-    shown = "\n".join(map(outline, inputs))
+    shown = "\n".join("" if part == [] else outline(part) for part in inputs)
     cells = ["/".join(row.path), row.module, shown, outline(row.outputs)]
     return [*cells, *numbers, *(_variables(row, kind) for kind in kinds)]
 

@@ -1,16 +1,20 @@
 """``jax.jit`` of pure functions of state.
 
-A pure function is handed to JAX as a static argument of one compiled function. The key of what is
-compiled is then all that it depends on, whoever asks for it: a class that is transformed anew in
-every call finds what was compiled in the call before.
+What is compiled is remembered under all that a trace of the pure function depends on, whoever asks
+for it. There are two ways. A pure function that hashes can be a static argument of one compiled
+function (:func:`compiler`); JAX then keeps it, and what it holds. :class:`Programs` keeps no more
+than what was compiled: a model, and what its functions close over, can be let go.
 """
 
 import functools
-from collections.abc import Callable
+import threading
+import weakref
+from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
 import jax
 
+from linnet.base.static_keys import borrowed, identities_in
 from linnet.lift.arguments import Names, halve, join_halves, present
 from linnet.lift.engine import Changes, Groups, Plan, Pure, PureFunction
 
@@ -32,6 +36,70 @@ def compiler(name: str = "run", **options: Any) -> Any:
 
     run.__name__ = run.__qualname__ = name
     return jax.jit(run, static_argnums=(0,), donate_argnums=(2,), **options)
+
+
+class _Running(threading.local):
+    """The pure functions whose programs a thread is calling, innermost last."""
+
+    def __init__(self) -> None:
+        self.pure: list[PureFunction] = []
+
+
+_running = _Running()
+
+
+class Programs:
+    """What ``jax.jit`` made of pure functions, by what a trace of them depends on.
+
+    JAX never sees a pure function. It is found when a trace asks for it, among those that are being
+    called. A program is let go with the first of the functions and objects in its key that is, as
+    nobody can ask for it any more.
+
+    Args:
+        **options: for ``jax.jit``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._known: dict[Hashable, Any] = {}
+        self._refs: dict[Hashable, list[Any]] = {}
+
+    def call(self, key: Any, pure: PureFunction, kept: Any, donated: Any) -> tuple[Changes, Any]:
+        """Call a pure function, compiled, on two halves of groups and arguments."""
+        key = borrowed(key)
+        compiled = self._known.get(key)
+        if compiled is None:
+            compiled = self._known[key] = self._compiler()
+            self._refs[key] = self._references(key)
+        _running.pure.append(pure)
+        try:
+            return compiled(kept, donated)
+        finally:
+            _running.pure.pop()
+
+    def _compiler(self) -> Any:
+        def run(kept: Any, donated: Any) -> tuple[Changes, Any]:
+            groups, args, kwargs = map(join_halves, kept, donated)
+            return _running.pure[-1](groups, (args, kwargs))
+
+        return jax.jit(run, donate_argnums=(1,), **self._options)
+
+    def _references(self, key: Hashable) -> list[Any]:
+        mine = weakref.ref(self)
+
+        def forget(_: Any) -> None:
+            programs = mine()
+            if programs is not None:
+                programs._known.pop(key, None)
+                programs._refs.pop(key, None)
+
+        references: list[Any] = []
+        for identity in identities_in(key):
+            try:
+                references.append(weakref.ref(identity.refer(), forget))
+            except TypeError:  # what cannot be referred to weakly is kept by the key
+                continue
+        return references
 
 
 def flat_compiler(

@@ -12,10 +12,9 @@ MODULES = {
     "dtypes": "linnet.ops.dtypes",
     "initializers": "linnet.ops.initializers",
     "linear": """
-        linnet.linen.layers.convolution: Conv ConvLocal ConvTranspose
+        linnet.linen.layers.convolution: Conv ConvLocal ConvTranspose canonicalize_padding
         linnet.linen.layers.dense: Dense DenseGeneral Einsum Embed
             default_embed_init default_kernel_init
-        linnet.ops.convolution: canonicalize_padding
     """,
     "module": "linnet.linen.modules.module",
     "normalization": "linnet.linen.layers.normalization",

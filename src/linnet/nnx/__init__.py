@@ -201,7 +201,7 @@ from linnet.state.filters import (
 M = TypeVar("M", bound=Module)
 
 Object = Pytree  # the name it had before
-PureState: TypeAlias = tuple[GraphDef[A], State[A, A]]
+PureState: TypeAlias = tuple[GraphDef[M], State[A, A]]
 
 # what only some programs need is loaded when it is first asked for
 _ON_DEMAND = """

@@ -32,10 +32,10 @@ from linnet.base.typing import Array, Dtype, PromoteDtype
 from linnet.ops import dtypes
 from linnet.ops.op import op
 
-gelu = op(static=["approximate"])(jax.nn.gelu)
-logsumexp = op(static=["axis", "keepdims", "return_sign"])(jax.nn.logsumexp)
+gelu = jax.jit(jax.nn.gelu, static_argnames="approximate")
+logsumexp = jax.jit(jax.nn.logsumexp, static_argnames=("axis", "keepdims", "return_sign"))
 normalize = standardize
-softmax = op(static=["axis"])(jax.nn.softmax)
+softmax = jax.jit(jax.nn.softmax, static_argnames="axis")
 
 
 def one_hot(

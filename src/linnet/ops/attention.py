@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import random
+from jax import lax, random
 
 from linnet.base.typing import Array, DotGeneral, Dtype, PrecisionLike, PRNGKey, PromoteDtype
 from linnet.ops import dtypes
@@ -115,6 +115,11 @@ def _weighted_values(weights: Array, value: Array, einsum: Einsum) -> Array:
     return jnp.reshape(outputs, (*outputs.shape[:-3], heads, outputs.shape[-1]))
 
 
+def product() -> DotGeneral:
+    """Return the ``jax.lax.dot_general`` of now, which a program may have replaced."""
+    return lax.dot_general
+
+
 def _einsum(
     hook: Einsum | None, precision: PrecisionLike, dot_general: DotGeneral | None
 ) -> Einsum:
@@ -137,7 +142,9 @@ def _einsum(
         "force_fp32_for_softmax",
         "return_softmax",
     ],
-    hooks=["einsum_dot_general", "einsum", "promote_dtype"],
+    hooks={"einsum_dot_general": lax.dot_general, "einsum": jnp.einsum, "promote_dtype": None},
+    made_of=["numpy.einsum", "nn.softmax"],
+    promotes=2,
 )
 def dot_product_attention_weights(
     query: Array,
@@ -227,12 +234,14 @@ def dot_product_attention_weights(
         "return_softmax",
         "fused",
     ],
-    hooks=[
-        "einsum_dot_general",
-        "qk_attn_weights_einsum",
-        "attn_weights_value_einsum",
-        "promote_dtype",
-    ],
+    hooks={
+        "einsum_dot_general": lax.dot_general,
+        "qk_attn_weights_einsum": None,
+        "attn_weights_value_einsum": None,
+        "promote_dtype": None,
+    },
+    made_of=["numpy.einsum", "nn.softmax", "nn.dot_product_attention"],
+    promotes=3,
 )
 def dot_product_attention(
     query: Array,
@@ -346,8 +355,11 @@ def _fused(
             f"fused=True with dropout_rate={dropout_rate}: the fused kernel has no dropout. Pass "
             "fused=False, or deterministic=True."
         )
-    batch = query.shape[:-3]
+    batch, dtype = query.shape[:-3], query.dtype
     span = len(batch)
+    if dtype == jnp.float16 and jax.default_backend() == "cpu":
+        # a CPU has no product of float16 that is summed in float32, which JAX asks for
+        query, key, value = (x.astype(jnp.float32) for x in (query, key, value))
 
     def flatten(x: Array, shape: tuple[int, ...]) -> Array:
         if span == 1 and x.ndim == len(shape):
@@ -363,7 +375,7 @@ def _fused(
         mask=None if mask is None else flatten(mask.astype(jnp.bool_), scores),
         is_causal=is_causal,
     )
-    return jnp.reshape(outputs, (*batch, *outputs.shape[1:]))
+    return jnp.reshape(outputs, (*batch, *outputs.shape[1:])).astype(dtype)
 
 
 def divide_heads(features: int, num_heads: int, num_kv_heads: int | None = None) -> int:
@@ -375,11 +387,17 @@ def divide_heads(features: int, num_heads: int, num_kv_heads: int | None = None)
         num_kv_heads: how many heads of keys and values; ``None`` for as many as of queries.
 
     Raises:
-        ValueError: the heads do not divide the features, or those of keys those of queries.
+        ValueError: the heads do not divide the features, or those of keys those of queries, or
+            there is none.
 
     >>> divide_heads(8, 4)
     2
     """
+    if num_heads < 1:
+        raise ValueError(
+            f"Attention with num_heads={num_heads}: there must be one head at least. Choose a "
+            f"divisor of qkv_features={features}."
+        )
     if features % num_heads:
         raise ValueError(
             f"qkv_features={features} do not divide among num_heads={num_heads}. Set qkv_features "

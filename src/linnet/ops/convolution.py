@@ -118,6 +118,12 @@ def check_conv(
         ValueError: it does not.
     """
     spatial = len(kernel_shape) - 2
+    if min(kernel_shape[:spatial], default=1) < 1:
+        raise ValueError(
+            f"kernel_size={tuple(kernel_shape[:spatial])} (a kernel of shape "
+            f"{tuple(kernel_shape)}): there is nothing to slide. Give it a size of 1 at least "
+            "along each spatial axis."
+        )
     if len(inputs_shape) < spatial + 1:
         raise ValueError(
             f"Inputs of shape {tuple(inputs_shape)} have too few axes for a kernel of shape "
@@ -172,7 +178,8 @@ def add_bias(outputs: Array, bias: Array | None) -> Array:
         "preferred_element_type",
         "out_sharding",
     ],
-    hooks=["conv_general_dilated", "promote_dtype"],
+    hooks={"conv_general_dilated": lax.conv_general_dilated, "promote_dtype": None},
+    made_of=["lax.conv_general_dilated"],
 )
 def conv(
     inputs: Array,
@@ -263,7 +270,7 @@ def conv(
     return unflatten_batch(add_bias(outputs, bias), batch)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=512)
 def conv_local_positions(
     spatial: Sizes,
     kernel_size: Sizes,
@@ -306,6 +313,7 @@ def conv_local_positions(
         "precision",
     ],
     hooks=["promote_dtype"],
+    made_of=["lax.conv_general_dilated_local"],
 )
 def conv_local(
     inputs: Array,

@@ -50,7 +50,8 @@ def extend_cache(
             f"a key of shape {wanted}, but got {key.shape}. Call the layer on "
             "inputs[..., i:i+1, :], with the batch of the call that made the cache."
         )
-    origin: tuple[Any, ...] = (*(0 for _ in batch), index, 0, 0)
+    zero = jnp.zeros_like(index)  # the numbers of a place have one dtype
+    origin: tuple[Any, ...] = (*(zero for _ in batch), index, zero, zero)
     mask = jnp.broadcast_to(jnp.arange(max_length) <= index, (*batch, 1, 1, max_length))
     return (
         lax.dynamic_update_slice(cached_key, key.astype(cached_key.dtype), origin),

@@ -11,11 +11,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from linnet.base.jaxcompat import is_tracing, to_device
 from linnet.base.typing import Array, Dtype
-from linnet.ops.drawing import Initializer, Plan, written
+from linnet.ops.drawing import Initializer, Plan, is_array, written
 
 Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 Distribution: TypeAlias = Literal["truncated_normal", "normal", "uniform"]
@@ -27,11 +26,11 @@ _COPIED_AT_MOST = 1 << 20
 
 
 def _is_real(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is floating point."""
-    return jnp.issubdtype(dtype, jnp.floating)
+    """Whether a dtype is floating point, with an infinity for the bounds of a normal number."""
+    return jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize > 1
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Normal(Initializer):
     """``normal``."""
 
@@ -45,7 +44,7 @@ class Normal(Initializer):
         return Plan(np.asarray(self.stddev, dtype))
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class TruncatedNormal(Initializer):
     """``truncated_normal``."""
 
@@ -61,7 +60,7 @@ class TruncatedNormal(Initializer):
         return Plan(np.asarray(self.stddev, dtype), self.lower, self.upper)
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Uniform(Initializer):
     """``uniform``."""
 
@@ -75,7 +74,7 @@ class Uniform(Initializer):
         return Plan(np.asarray(self.scale, dtype), 0.0, 1.0, uniform=True)
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Orthogonal(Initializer):
     """``orthogonal``."""
 
@@ -84,19 +83,19 @@ class Orthogonal(Initializer):
     column_axis: int = -1
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class DeltaOrthogonal(Orthogonal):
     """``delta_orthogonal``."""
 
     jax_name: ClassVar[str] = "delta_orthogonal"
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class VarianceScaling(Initializer):
     """``variance_scaling`` and those with a name of their own."""
 
     jax_name: ClassVar[str] = "variance_scaling"
-    names: ClassVar[dict[tuple[float, str, str], str]] = {
+    names: ClassVar[dict[tuple[float | None, str, str], str]] = {
         (1.0, "fan_avg", "truncated_normal"): "glorot_normal",
         (1.0, "fan_avg", "uniform"): "glorot_uniform",
         (2.0, "fan_in", "truncated_normal"): "he_normal",
@@ -152,7 +151,8 @@ class VarianceScaling(Initializer):
                 return (fan_in * fan_out) ** 0.5
 
     def __repr__(self) -> str:
-        own = self.names.get((self.scale, self.mode, self.distribution))
+        scale = None if is_array(self.scale) else self.scale
+        own = self.names.get((scale, self.mode, self.distribution))
         if own is None:
             return written(self, self.jax_name)
         return written(self, own, hidden=("scale", "mode", "distribution"))
@@ -181,29 +181,14 @@ class Constant(Initializer):
         if (
             is_tracing()
             or out_sharding is not None
-            or not isinstance(self.value, (int, float, np.ndarray))
+            or not isinstance(self.value, int | float | np.ndarray | np.number)
+            or not jax.sharding.get_abstract_mesh().empty
             or math.prod(shape) > _COPIED_AT_MOST
         ):
             value = jnp.full(shape, self.value, resolved, device=out_sharding)
         else:
             value = to_device(np.full(shape, self.value, resolved))
         return value if value.shape == final else jnp.reshape(value, final)
-
-    def _identity(self) -> tuple[Any, ...]:
-        """What two equal constants have in common."""
-        value = self.value
-        if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
-            held = np.asarray(value)
-            value = (str(held.dtype), held.shape, held.tobytes())
-        return value, self.dtype
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Constant):
-            return NotImplemented
-        return self._identity() == other._identity()
-
-    def __hash__(self) -> int:
-        return hash(self._identity())
 
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype!r}"

@@ -19,15 +19,17 @@ import dataclasses
 import functools
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
+from jax.core import Tracer
 
 from linnet.base.jaxcompat import NORMAL_IS_COMPILED, is_tracing, to_device
+from linnet.base.static_keys import static_key
 from linnet.base.typing import Array, ArrayLike, Dtype, Initializer as InitializerLike, PRNGKey
 from linnet.ops.keys import DeferredKey, drawn_key
 from linnet.ops.op import op
@@ -105,7 +107,12 @@ def _drawn(
     _, low, high, uniform = plan
     inner, factor = _factors(plan, dtype)
     base = key.base if isinstance(key, DeferredKey) else key
-    if is_tracing() or str(random.key_impl(base)) != "threefry2x32":
+    if (
+        is_tracing()
+        or getattr(base, "committed", False)
+        or not jax.sharding.get_abstract_mesh().empty
+        or str(random.key_impl(base)) != "threefry2x32"
+    ):  # what goes through numpy lies on the default device
         drawn = _sample(key, inner, factor, low, high, uniform=uniform, shape=shape, dtype=dtype)
         return drawn if shape == final else jnp.reshape(drawn, final)
     size = math.prod(shape)
@@ -155,7 +162,7 @@ class Plan(NamedTuple):
     uniform: bool = False
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Initializer:
     """Draws the first value of a parameter.
 
@@ -166,6 +173,12 @@ class Initializer:
     jax_name: ClassVar[str] = ""
     takes_deferred_key: ClassVar[bool] = True
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        # a number on a device becomes one of numpy, which hashes and which a plan can be made of
+        for name, value in list(vars(self).items()):
+            if is_array(value) and not isinstance(value, np.ndarray | Tracer) and not value.ndim:
+                object.__setattr__(self, name, np.asarray(value)[()])
 
     def __call__(
         self,
@@ -220,6 +233,26 @@ class Initializer:
         """Return the configuration as arguments of JAX's initializer of the same name."""
         return tuple((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
 
+    @functools.cached_property
+    def key(self) -> Hashable:
+        """What equal initializers have in common; ``None`` for one that holds an array."""
+        values = [value for _, value in self.arguments()]
+        return None if any(map(is_array, values)) else static_key((type(self), *values))
+
+    def _content(self) -> Hashable:
+        """Return the key, or one with the arrays as they are now."""
+        if self.key is not None:
+            return self.key
+        return type(self), tuple(_array_key(value) for _, value in self.arguments())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Initializer):
+            return NotImplemented
+        return self is other or self._content() == other._content()
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
     def __repr__(self) -> str:
         return written(self, self.jax_name)
 
@@ -232,11 +265,21 @@ def _planned_before(
 
 
 def _planned(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan | None:
-    """Return how to draw, worked out once for each initializer, shape and dtype."""
-    try:
-        return _planned_before(initializer, shape, dtype)
-    except TypeError:  # an initializer whose configuration does not hash
-        return initializer.plan(shape, dtype)
+    """Return how to draw, worked out once for each initializer without arrays, shape and dtype."""
+    return None if initializer.key is None else _planned_before(initializer, shape, dtype)
+
+
+def is_array(value: Any) -> bool:
+    """Return whether a value is an array or a tracer."""
+    return isinstance(value, np.ndarray | jax.Array)
+
+
+def _array_key(value: Any) -> Hashable:
+    """Return a key of what an initializer holds: arrays by content, tracers by identity."""
+    if not is_array(value) or isinstance(value, Tracer):
+        return static_key(value)
+    held = np.asarray(value)
+    return str(held.dtype), held.shape, held.tobytes()
 
 
 def written(initializer: Initializer, name: str, hidden: Sequence[str] = ()) -> str:
@@ -244,12 +287,13 @@ def written(initializer: Initializer, name: str, hidden: Sequence[str] = ()) -> 
     given = ", ".join(
         f"{field.name}={getattr(initializer, field.name)!r}"
         for field in dataclasses.fields(initializer)
-        if field.name not in hidden and getattr(initializer, field.name) != field.default
+        if field.name not in hidden
+        and static_key(getattr(initializer, field.name)) != static_key(field.default)
     )
     return f"{name}({given})"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class Flattened:
     """Draws a kernel of several input and output axes as a matrix, then shapes it.
 
@@ -280,22 +324,3 @@ class Flattened:
             return self.initializer.draw(key, flat, final, dtype)
         drawn = self.initializer(drawn_key(key), flat, dtype)
         return jax.tree.map(lambda value: jnp.reshape(value, final), drawn)
-
-
-@functools.lru_cache(maxsize=512)
-def _flattened(initializer: InitializerLike, split: int) -> Flattened:
-    """Make each ``Flattened`` once."""
-    return Flattened(initializer, split)
-
-
-def flattened(initializer: InitializerLike, split: int) -> Flattened:
-    """Return ``Flattened(initializer, split)``, the same object for equal arguments.
-
-    >>> from linnet.ops.distributions import Normal
-    >>> flattened(Normal(), 1) is flattened(Normal(), 1)
-    True
-    """
-    try:
-        return _flattened(initializer, split)
-    except TypeError:  # an initializer that does not hash
-        return Flattened(initializer, split)

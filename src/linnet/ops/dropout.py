@@ -1,5 +1,6 @@
 """Dropout: zero some elements at random, scale the others so that the mean is kept."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax, random
 
@@ -48,4 +49,7 @@ def dropout(
             "jax.random.key(seed)."
         )
     keep = jnp.broadcast_to(random.bernoulli(drawn_key(key), 1.0 - rate, drawn), inputs.shape)
+    layout = jax.typeof(inputs).sharding
+    if layout.mesh.explicit_axes:
+        keep = jax.sharding.reshard(keep, layout)
     return lax.select(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))

@@ -7,6 +7,25 @@ import jax.numpy as jnp
 from linnet.base.typing import Dtype
 
 
+def as_array(inputs: Any, layer: Any) -> Any:
+    """Return what a layer is called with as an array: lists of numbers are made one.
+
+    Raises:
+        TypeError: it is ``None``.
+
+    >>> as_array([[1.0, 2.0]], None).shape
+    (1, 2)
+    """
+    if hasattr(inputs, "ndim"):
+        return inputs
+    if inputs is None:
+        raise TypeError(
+            f"{type(layer).__name__} was called on None. Call it on an array; does the function "
+            "that made the inputs return its result?"
+        )
+    return jnp.asarray(inputs)
+
+
 def canonicalize_dtype(*args: Any, dtype: Dtype | None = None, inexact: bool = True) -> Dtype:
     """Return the dtype in which a computation on ``args`` runs.
 

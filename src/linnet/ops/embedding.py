@@ -9,7 +9,7 @@ from linnet.ops import dtypes
 from linnet.ops.op import op
 
 
-@op(static=["dtype", "out_sharding"], hooks=["promote_dtype"])
+@op(static=["dtype", "out_sharding"], hooks=["promote_dtype"], made_of=["numpy.take"])
 def embed(
     inputs: Array,
     embedding: Array,
@@ -56,7 +56,7 @@ def embed(
     return jnp.take(table, inputs, axis=0)
 
 
-@op(static=["dtype", "out_sharding"], hooks=["promote_dtype"])
+@op(static=["dtype", "out_sharding"], hooks=["promote_dtype"], made_of=["numpy.dot"], promotes=2)
 def attend(
     query: Array,
     embedding: Array,

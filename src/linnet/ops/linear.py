@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.lax import dot_general as default_dot_general
 
 from linnet.base.errors import ShapeMismatchError
 from linnet.base.typing import Array, DotGeneral, Dtype, PrecisionLike, PromoteDtype
@@ -17,7 +18,9 @@ from linnet.ops.op import op
 
 @op(
     static=["dtype", "precision", "preferred_element_type", "out_sharding"],
-    hooks=["dot_general", "promote_dtype"],
+    hooks={"dot_general": default_dot_general, "promote_dtype": None},
+    made_of=["lax.dot_general"],
+    promotes=3,
 )
 def dense(
     inputs: Array,
@@ -71,7 +74,9 @@ def dense(
 
 @op(
     static=["axis", "batch_dims", "dtype", "precision", "preferred_element_type", "out_sharding"],
-    hooks=["dot_general", "promote_dtype"],
+    hooks={"dot_general": default_dot_general, "promote_dtype": None},
+    made_of=["lax.dot_general"],
+    promotes=3,
 )
 def dense_general(
     inputs: Array,
@@ -154,9 +159,11 @@ def _contract(
     axis, batch = tuple(sorted(from_front(axis, rank))), from_front(batch_dims, rank)
     _check_contraction(inputs.shape, kernel.shape, axis, batch)
     trailing = axis == tuple(range(rank - len(axis), rank))
+    # what stands in the place of JAX's product is to see the axes that the user gave
+    hooked = dot_general is not None or lax.dot_general is not default_dot_general
     # a reshape of axes that carry an explicit sharding may be ambiguous
     explicit = "out_sharding" in settings or jax.sharding.get_abstract_mesh().explicit_axes
-    if trailing and not batch and dot_general is None and not explicit:
+    if trailing and not batch and not hooked and not explicit:
         return _multiply(inputs, kernel, bias, len(axis), settings)
     contracted = tuple(range(len(batch), len(batch) + len(axis)))
     out = (dot_general or lax.dot_general)(
@@ -266,7 +273,9 @@ def _name_ellipsis(names: str, span: int) -> str:
 
 @op(
     static=["equation", "dtype", "precision", "preferred_element_type", "out_sharding"],
-    hooks=["einsum", "promote_dtype"],
+    hooks={"einsum": jnp.einsum, "promote_dtype": None},
+    made_of=["numpy.einsum"],
+    promotes=3,
 )
 def einsum(
     inputs: Array,
@@ -321,7 +330,7 @@ def einsum(
     return out + jnp.reshape(bias, broadcast)
 
 
-@op(static=["dtype"], hooks=["promote_dtype"])
+@op(static=["dtype"], hooks=["promote_dtype"], promotes=3)
 def low_rank(
     inputs: Array,
     a: Array,

@@ -35,6 +35,7 @@ from linnet.ops.statistics import (
 @op(
     static=["reduction_axes", "feature_axes", "epsilon", "use_mean", *STATISTICS, "promote_first"],
     hooks=["promote_dtype"],
+    promotes=3,
 )
 def layer_norm(
     x: Array,
@@ -115,6 +116,7 @@ def layer_norm(
 @op(
     static=["num_groups", "reduction_axes", "epsilon", *STATISTICS, "promote_first"],
     hooks=["promote_dtype"],
+    promotes=3,
 )
 def group_norm(
     x: Array,
@@ -236,7 +238,8 @@ def batch_norm(
         use_fast_variance: as in ``moments``.
         force_float32_reductions: as in ``moments``.
         promote_first: as in ``linnet.ops.statistics.normalize``.
-        detach_running: let no gradient flow through the new running statistics.
+        detach_running: let no gradient flow through the new running statistics, and keep their
+            dtype.
         promote_dtype: as in ``linnet.ops.statistics.normalize``.
 
     Returns:
@@ -276,9 +279,11 @@ def batch_norm(
     )
     if running is None or momentum is None:
         return outputs, None
+    mean, var = move_running(running, (mean, var), momentum)
     if detach_running:
-        mean, var = lax.stop_gradient((mean, var))
-    return outputs, move_running(running, (mean, var), momentum)
+        mean, var = lax.stop_gradient(mean), lax.stop_gradient(var)
+        mean, var = mean.astype(running[0].dtype), var.astype(running[1].dtype)
+    return outputs, (mean, var)
 
 
 def count_groups(num_groups: int | None, group_size: int | None, features: int) -> int:

@@ -70,10 +70,12 @@ def _reduce_windows(
     return jnp.squeeze(out, axis=0) if unbatched else out
 
 
-_pooled = op(static=["init", "reduce_fn", "window", "strides", "padding"])(_reduce_windows)
+_pooled = op(
+    static=["init", "reduce_fn", "window", "strides", "padding"], made_of=["lax.reduce_window"]
+)(_reduce_windows)
 
 
-@op(static=["window", "strides", "padding", "count_include_pad"])
+@op(static=["window", "strides", "padding", "count_include_pad"], made_of=["lax.reduce_window"])
 def _averaged(
     inputs: Array,
     *,

@@ -183,6 +183,7 @@ def promoted(
 @op(
     static=["reduction_axes", "feature_axes", "epsilon", "dtype", "promote_first"],
     hooks=["promote_dtype"],
+    promotes=5,
 )
 def normalize(
     x: Array,

@@ -20,6 +20,7 @@ from linnet.ops.op import op
         "preferred_element_type",
     ],
     hooks=["promote_dtype"],
+    made_of=["lax.conv_transpose"],
 )
 def conv_transpose(
     inputs: Array,

@@ -357,7 +357,7 @@ def test_calls_without_a_bound_module():
     with pytest.raises(errors.LiftedArgumentError, match=r"float32\[3,4\]"):
         nn.jit(lambda module, x: x)(X, X)
     with pytest.raises(errors.LiftedArgumentError, match="a Dense that is not bound"):
-        nn.jit(lambda module, x: x)(nn.Dense(2), X)
+        nn.remat(lambda module, x: x)(nn.Dense(2), X)
     with pytest.raises(AttributeError, match="Did you mean 'encode'"):
         nn.jit(type("Coder", (nn.Module,), {"encode": lambda self: 1}), methods=["enocde"])
 

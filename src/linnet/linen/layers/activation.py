@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from linnet.base.typing import Array, Dtype
 from linnet.linen.modules.module import Module, compact
 from linnet.ops.activation import prelu
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import constant
 
 
@@ -26,6 +27,7 @@ class PReLU(Module):
     @compact
     def __call__(self, inputs: Array) -> Array:
         """Multiply negative inputs by the slope."""
+        inputs = as_array(inputs, self)
         slope = self.param(
             "negative_slope", constant(self.negative_slope_init), (), self.param_dtype
         )

@@ -1,9 +1,10 @@
 """Attention as layers and functions; the arithmetic stands in ``linnet.ops.attention``."""
 
-import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax.numpy as jnp
 
@@ -70,7 +71,7 @@ def dot_product_attention_weights(
         "dtype": dtype,
         "precision": precision,
         "force_fp32_for_softmax": force_fp32_for_softmax,
-        "einsum_dot_general": einsum_dot_general,
+        "einsum_dot_general": einsum_dot_general or attention.product(),
         "einsum": einsum,
     }
     active = dropout_rate != 0.0 and not deterministic
@@ -139,7 +140,8 @@ def dot_product_attention(
         "dtype": dtype,
         "precision": precision,
         "force_fp32_for_softmax": force_fp32_for_softmax,
-        "einsum_dot_general": einsum_dot_general,
+        "einsum_dot_general": einsum_dot_general
+        or (attention.product() if qk_attn_weights_einsum is None else None),
     }
     active = dropout_rate != 0.0 and not deterministic
     if active:
@@ -158,10 +160,17 @@ def dot_product_attention(
     return outputs
 
 
-@functools.lru_cache(maxsize=128)
+_named: "WeakKeyDictionary[Callable[..., Any], frozenset[str]]" = WeakKeyDictionary()
+
+
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
     """Return the names of a function's parameters."""
-    return frozenset(inspect.signature(function).parameters)
+    if not isinstance(function, FunctionType):
+        return frozenset(inspect.signature(function).parameters)
+    names = _named.get(function)
+    if names is None:
+        names = _named[function] = frozenset(inspect.signature(function).parameters)
+    return names
 
 
 class MultiHeadDotProductAttention(Module):
@@ -310,16 +319,11 @@ class MultiHeadDotProductAttention(Module):
         self, inputs_q: Array, inputs_k: Array, inputs_v: Array
     ) -> tuple[Array, Array, Array]:
         """Map the inputs to queries, keys and values, each ``(*batch, length, heads, depth)``."""
-        features, heads = self.qkv_features or inputs_q.shape[-1], self.num_heads
-        if features % heads:
-            raise ValueError(
-                f"{features} features do not divide among num_heads={heads} (inputs_q has shape "
-                f"{inputs_q.shape}, qkv_features={self.qkv_features}). Set qkv_features to a "
-                f"multiple of num_heads, such as {-(-features // heads) * heads}."
-            )
+        heads = self.num_heads
+        depth = attention.divide_heads(self.qkv_features or inputs_q.shape[-1], heads)
         made = [
             DenseGeneral(
-                features=(heads, features // heads),
+                features=(heads, depth),
                 axis=-1,
                 kernel_init=self.kernel_init,
                 bias_init=self.bias_init,

@@ -19,9 +19,19 @@ from linnet.linen.layers.dense import default_kernel_init, hooks_of, last_size
 from linnet.linen.modules.module import Module, compact, nowrap
 from linnet.ops import convolution
 from linnet.ops.axes import as_tuple, per_axis
-from linnet.ops.dtypes import promote_dtype
+from linnet.ops.dtypes import as_array, promote_dtype
 from linnet.ops.initializers import zeros
 from linnet.ops.transposed_convolution import conv_transpose
+
+
+def canonicalize_padding(padding: PaddingLike, rank: int) -> str | list[tuple[int, int]]:
+    """Return a padding as a name, or as a list of one pair (low, high) for each spatial axis.
+
+    >>> canonicalize_padding([1, (0, 2)], 2)
+    [(1, 1), (0, 2)]
+    """
+    found = convolution.canonicalize_padding(padding, rank)
+    return found if isinstance(found, str) else [(low, high) for low, high in found]
 
 
 class _Conv(Module):
@@ -106,6 +116,7 @@ class Conv(_Conv):
         Raises:
             ValueError: kernel, padding, groups or mask do not fit the inputs.
         """
+        inputs = as_array(inputs, self)
         kernel_size, groups = as_tuple(self.kernel_size), self.feature_group_count
         in_features = last_size(inputs, "Conv")
         if in_features % groups:
@@ -153,6 +164,7 @@ class ConvLocal(_Conv):
             NotImplementedError: feature groups are asked for.
             ValueError: kernel, padding or mask do not fit the inputs.
         """
+        inputs = as_array(inputs, self)
         if self.feature_group_count != 1:
             raise NotImplementedError(
                 f"ConvLocal with feature_group_count={self.feature_group_count}: a local "
@@ -233,6 +245,7 @@ class ConvTranspose(Module):
         Raises:
             ValueError: kernel, padding or mask do not fit the inputs.
         """
+        inputs = as_array(inputs, self)
         kernel_size = as_tuple(self.kernel_size)
         rank = len(kernel_size)
         ends = (last_size(inputs, "ConvTranspose"), self.features)

@@ -14,8 +14,8 @@ from linnet.base.typing import Array, DotGeneral, Dtype, Initializer, PrecisionL
 from linnet.linen.modules.module import Module, compact, merge_param
 from linnet.ops import embedding, linear
 from linnet.ops.axes import as_tuple, from_front
-from linnet.ops.drawing import flattened
-from linnet.ops.dtypes import promote_dtype
+from linnet.ops.drawing import Flattened
+from linnet.ops.dtypes import as_array, promote_dtype
 from linnet.ops.initializers import lecun_normal, variance_scaling, zeros
 
 default_kernel_init = lecun_normal()
@@ -38,7 +38,7 @@ def _dot_general(layer: Any) -> DotGeneral | None:
 
 def last_size(inputs: Array, layer: str) -> int:
     """Return the size of the last axis of the inputs."""
-    shape = jnp.shape(inputs)
+    shape = inputs.shape
     if not shape:
         raise ValueError(
             f"{layer} maps the last axis of its inputs, but they are a scalar. Give them an axis "
@@ -83,6 +83,7 @@ class Dense(Module):
     @compact
     def __call__(self, inputs: Array) -> Array:
         """Map the last axis: ``(..., in_features)`` to ``(..., features)``."""
+        inputs = as_array(inputs, self)
         shape = (last_size(inputs, "Dense"), self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = (
@@ -144,6 +145,7 @@ class DenseGeneral(Module):
         Raises:
             ValueError: ``batch_dims`` are not the leading axes.
         """
+        inputs = as_array(inputs, self)
         features, batch_dims = as_tuple(self.features), as_tuple(self.batch_dims)
         if set(batch_dims) != set(range(len(batch_dims))):
             raise ValueError(
@@ -155,12 +157,12 @@ class DenseGeneral(Module):
         ins = (*batch, *(inputs.shape[dim] for dim in axis))
         kernel = self.param(
             "kernel",
-            flattened(self.kernel_init, len(ins)),
+            Flattened(self.kernel_init, len(ins)),
             (*ins, *features),
             self.param_dtype,
         )
         bias = (
-            self.param("bias", flattened(self.bias_init, 0), (*batch, *features), self.param_dtype)
+            self.param("bias", Flattened(self.bias_init, 0), (*batch, *features), self.param_dtype)
             if self.use_bias
             else None
         )
@@ -216,6 +218,7 @@ class Einsum(Module):
             ValueError: the equation is given neither here nor to the constructor, or twice, or is
                 not of two operands and an output.
         """
+        inputs = as_array(inputs, self)
         equation = linear.check_einsum(merge_param("einsum_str", self.einsum_str, einsum_str))
         shape = tuple(self.shape)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
@@ -275,8 +278,10 @@ class Embed(Module):
         Raises:
             ValueError: the inputs are not integers.
         """
+        inputs = as_array(inputs, self)
         return embedding.embed(inputs, self.embedding, dtype=self.dtype, **hooks_of(self))
 
     def attend(self, query: Array) -> Array:
         """Score queries against every row: ``(..., features)`` to ``(..., num_embeddings)``."""
+        query = as_array(query, self)
         return embedding.attend(query, self.embedding, dtype=self.dtype, **hooks_of(self))

@@ -12,6 +12,7 @@ from linnet.base.typing import Array, Axes, Dtype, Initializer
 from linnet.linen.modules.module import Module, compact, merge_param
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import ones, zeros
 
 
@@ -110,6 +111,7 @@ class BatchNorm(Module):
                 twice.
             ModifyScopeVariableError: in training, if ``batch_stats`` is not mutable.
         """
+        x = as_array(x, self)
         use_running_average = merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
@@ -190,6 +192,7 @@ class LayerNorm(Module):
     @compact
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:
         """Normalise; ``mask`` says which elements count in the statistics."""
+        x = as_array(x, self)
         axes = from_front(self.feature_axes, x.ndim)
         shape = tuple(x.shape[axis] for axis in axes)
         scale, bias = _scale(self, shape), _bias(self, shape)
@@ -240,6 +243,7 @@ class RMSNorm(Module):
     @compact
     def __call__(self, x: Array, *, mask: Array | None = None) -> Array:
         """Normalise; ``mask`` says which elements count in the mean square."""
+        x = as_array(x, self)
         axes = from_front(self.feature_axes, x.ndim)
         scale = _scale(self, tuple(x.shape[axis] for axis in axes))
         return normalization.layer_norm(
@@ -302,6 +306,7 @@ class GroupNorm(Module):
             ValueError: the groups do not divide the features, neither or both of ``num_groups`` and
                 ``group_size`` are given, or the last axis is not reduced.
         """
+        x = as_array(x, self)
         features = x.shape[-1]
         groups = normalization.count_groups(self.num_groups, self.group_size, features)
         axes = normalization.group_axes(self.reduction_axes, x.ndim)
@@ -353,6 +358,7 @@ class InstanceNorm(Module):
         Raises:
             ValueError: the first axis, that of the examples, is among the feature axes.
         """
+        x = as_array(x, self)
         axes, reduced = normalization.instance_axes(self.feature_axes, x.ndim)
         shape = tuple(x.shape[axis] for axis in axes)
         scale, bias = _scale(self, shape), _bias(self, shape)

@@ -6,9 +6,7 @@ whether it overrides ``setup``. Nothing of this is looked at again while a model
 """
 
 import dataclasses
-import functools
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from linnet.base import errors
@@ -20,13 +18,13 @@ class ClassFacts:
     """What calls ask of a module class.
 
     Attributes:
-        fields: the names of all fields.
+        set_by_init: the names of the fields that the constructor sets.
         init_fields: those that the constructor takes, without ``parent`` and ``name``.
         adoptable: those whose value may hold modules.
         has_setup: whether the class has a ``setup`` of its own.
     """
 
-    fields: frozenset[str]
+    set_by_init: frozenset[str]
     init_fields: tuple[str, ...]
     adoptable: tuple[str, ...]
     has_setup: bool
@@ -60,7 +58,7 @@ def prepare_class(cls: type, *, kw_only: bool) -> None:
     init_fields = tuple(f.name for f in all_fields if f.init and f.name not in _RESERVED)
     _wrap_attributes(cls, frozenset(f.name for f in all_fields))
     cls._facts = ClassFacts(
-        fields=frozenset(f.name for f in all_fields),
+        set_by_init=frozenset((*init_fields, *_RESERVED)),
         init_fields=init_fields,
         adoptable=init_fields,
         has_setup=not getattr(cls.setup, "_is_default", False),
@@ -96,29 +94,13 @@ def _put_last(cls: type) -> None:
     listed = cls.__dataclass_fields__
     for name in _RESERVED:
         listed[name] = listed.pop(name)
+    annotations = inspect.get_annotations(cls)
+    cls.__annotations__ = annotations | {name: listed[name].type for name in _RESERVED}
 
 
 def _wrap_attributes(cls: type, fields: frozenset[str]) -> None:
     for name, value in list(vars(cls).items()):
         if name in fields or (name.startswith("__") and name not in _COMPUTING):
             continue
-        if isinstance(value, property):
-            setattr(cls, name, _wrap_property(cls.__name__, name, value))
-        elif inspect.isfunction(value) and not (is_wrapped(value) or hasattr(value, "nowrap")):
+        if inspect.isfunction(value) and not (is_wrapped(value) or hasattr(value, "nowrap")):
             setattr(cls, name, wrap_method(name, value))
-
-
-def _wrap_property(cls_name: str, name: str, prop: property) -> property:
-    """Keep an ``AttributeError`` inside a property from reading as if the property were missing."""
-    if prop.fget is None:
-        return prop
-    fget: Callable[[Any], Any] = prop.fget
-
-    @functools.wraps(fget)
-    def read(self: Any) -> Any:
-        try:
-            return fget(self)
-        except AttributeError as error:
-            raise errors.DescriptorAttributeError(cls_name, name, str(error)) from error
-
-    return property(read, prop.fset, prop.fdel, prop.__doc__)

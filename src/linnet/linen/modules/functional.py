@@ -7,6 +7,7 @@ module or as functions that take one, differ in what they put into the store and
 the result they return.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -167,9 +168,15 @@ def unbound_method(module: Any, method: Any) -> Callable[..., Any]:
         return lambda bound, /, *args, **kwargs: _named(bound, method)(*args, **kwargs)
     if hasattr(method, "__func__"):
         return method.__func__
-    if not callable(method):
+    if not callable(method) or _takes_nothing(method):
         raise errors.ApplyModuleInvalidMethodError(method)
     return method
+
+
+def _takes_nothing(method: Any) -> bool:
+    """Tell whether a function has no argument that the module could be passed as."""
+    code = getattr(method, "__code__", None)
+    return code is not None and not code.co_argcount and not code.co_flags & inspect.CO_VARARGS
 
 
 def _named(bound: Any, name: str) -> Callable[..., Any]:

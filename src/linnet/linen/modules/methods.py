@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _COMPACT = "compact"
 _NOWRAP = "nowrap"
-_WRAPPED = "_linnet_wrapped"
+_WRAPPED = "method_handler_wrapped"  # the mark that public tools know
 
 
 # --- decorators ------------------------------------------------------------------------------

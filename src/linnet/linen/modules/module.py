@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar, dataclass_transform
 
 from linnet.base import errors
+from linnet.base.traceback import user_facing
 from linnet.base.typing import PRNGKey
 from linnet.linen.modules import functional
 from linnet.linen.modules.classes import ClassFacts, prepare_class
@@ -153,6 +154,7 @@ class Module(ModuleVariables):
 
     # --- from a module to a function ---------------------------------------------------------
 
+    @user_facing
     def apply(
         self,
         variables: Mapping[str, Any],
@@ -203,6 +205,7 @@ class Module(ModuleVariables):
         result = functional.run(fn, self, store, args, kwargs)
         return functional.with_changes(result, store, mutable, capture_intermediates)
 
+    @user_facing
     def init_with_output(
         self,
         rngs: PRNGKey | Mapping[str, PRNGKey],
@@ -230,6 +233,7 @@ class Module(ModuleVariables):
         fn = functional.unbound_method(self, method)
         return functional.run(fn, self, store, args, kwargs), store.take()
 
+    @user_facing
     def init(
         self,
         rngs: PRNGKey | Mapping[str, PRNGKey],
@@ -272,6 +276,7 @@ class Module(ModuleVariables):
             **kwargs,
         )[1]
 
+    @user_facing
     def lazy_init(
         self,
         rngs: PRNGKey | Mapping[str, PRNGKey],

@@ -31,6 +31,7 @@ import numpy as np
 
 from linnet.base import errors
 from linnet.base.config import config
+from linnet.base.typing import is_of_a_library
 from linnet.linen.modules.context import UNSET, ModuleState, Phase, context
 from linnet.linen.modules.scope import Scope, Store
 from linnet.tree.frozen_dict import FrozenDict
@@ -47,10 +48,14 @@ class ModuleStructure:
     )
     name: str | None = dataclasses.field(default=None, kw_only=True)
 
-    # the scope of a bound module; None while unbound, which every use has ruled out by then
-    scope: ClassVar[Any] = None
-    _state: ClassVar[ModuleState]
-    _facts: ClassVar[Any]
+    # not annotated at run time, as a dataclass would list them beside the fields of users
+    if TYPE_CHECKING:
+        scope: ClassVar[Any]
+        _state: ClassVar[ModuleState]
+        _facts: ClassVar[Any]
+    else:
+        # the scope of a bound module; None while unbound, which every use has ruled out by then
+        scope = None
 
     def __post_init__(self) -> None:
         parent = self.parent
@@ -74,17 +79,19 @@ class ModuleStructure:
         state = self.__dict__.get("_state")
         if state is None or self.scope is None:
             # under construction, or a description that nobody uses yet
-            self.__dict__[name] = value
+            object.__setattr__(self, name, value)
+        elif name == "__class__":
+            object.__setattr__(self, name, value)
         elif not state.in_setup:
             raise errors.SetAttributeFrozenModuleError(
                 type(self).__name__, name, value, path=self.scope.path, method=state.in_compact
             )
-        elif name in self._facts.fields:
+        elif name in self._facts.set_by_init:
             raise errors.SetAttributeInModuleSetupError(
                 type(self).__name__, name, path=self.scope.path
             )
         else:
-            self.__dict__[name] = adopt(self, name, value)
+            object.__setattr__(self, name, adopt(self, name, value))
 
     if not TYPE_CHECKING:  # so that a type checker finds mistyped attributes
 
@@ -99,7 +106,7 @@ class ModuleStructure:
                 run_setup(self)
                 if name in self.__dict__:
                     return self.__dict__[name]
-            raise _no_attribute(self, name)
+            raise _descriptor_error(self, name) or _no_attribute(self, name)
 
     def __dir__(self) -> list[str]:
         if self.__dict__.get("_state") is not None and self.scope is not None:
@@ -298,7 +305,7 @@ def run_setup(module: Any) -> None:
 
 # --- adoption --------------------------------------------------------------------------------
 
-# values of these types hold no modules; what is learnt at run time joins them
+# values of these types hold no modules; what is learnt of libraries' at run time joins them
 _PLAIN: set[type] = {
     int,
     float,
@@ -372,7 +379,8 @@ def _map_nodes(value: Any, fn: Any) -> Any:
         value, is_leaf=lambda node: node is not value and isinstance(node, _CONTAINERS)
     )
     if jax.tree_util.treedef_is_leaf(treedef):
-        _PLAIN.add(type(value))
+        if is_of_a_library(type(value)):
+            _PLAIN.add(type(value))
         return value
     named = [fn("_".join(map(_key_text, path)), leaf) for path, leaf in leaves]
     return jax.tree_util.tree_unflatten(treedef, named)
@@ -405,7 +413,7 @@ def copied(value: Any, settle: Any, memo: dict[int, Any]) -> Any:
     return memo[id(value)]
 
 
-def map_modules(fn: Any, value: Any, kind: type = ModuleStructure) -> Any:
+def map_modules(fn: Any, value: Any, kind: type | tuple[type, ...] = ModuleStructure) -> Any:
     """Map the modules in a container; what is no container, or holds none, is returned as it is.
 
     Args:
@@ -413,7 +421,7 @@ def map_modules(fn: Any, value: Any, kind: type = ModuleStructure) -> Any:
         value: a module, a container or anything else.
         kind: what counts as a module.
     """
-    if type(value) in _PLAIN:
+    if type(value) in _PLAIN and not isinstance(value, kind):
         return value
     leaves, treedef = jax.tree.flatten(
         value, is_leaf=lambda node: isinstance(node, kind) or node is None
@@ -422,6 +430,25 @@ def map_modules(fn: Any, value: Any, kind: type = ModuleStructure) -> Any:
         return value
     mapped = [fn(leaf) if isinstance(leaf, kind) else leaf for leaf in leaves]
     return jax.tree.unflatten(treedef, mapped)
+
+
+def _descriptor_error(module: ModuleStructure, name: str) -> Exception | None:
+    """Return the error of a property, or another descriptor, that failed with AttributeError.
+
+    Python asks for a missing attribute then as if there were no such descriptor, so it is run again
+    to see what it says.
+    """
+    cls = type(module)
+    found: Any = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    if not hasattr(type(found), "__get__"):
+        return None
+    try:
+        type(found).__get__(found, module, cls)
+    except AttributeError as error:
+        made = errors.DescriptorAttributeError(cls.__name__, name, str(error))
+        made.__cause__ = error
+        return made
+    return None
 
 
 def _no_attribute(module: ModuleStructure, name: str) -> errors.MissingAttributeError:

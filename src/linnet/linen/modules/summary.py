@@ -214,7 +214,7 @@ def _variable_text(value: Any) -> Any:
     """Write a variable as the table lists it: a partitioned one with the names of its axes."""
     if isinstance(value, Partitioned):
         names = ", ".join(map(str, value.names))
-        return f"{shape_text(value.value)} P({names})"
+        return f"{shape_text(value.value)} P({names}{',' * (len(value.names) == 1)})"
     return value.unbox() if is_axis_metadata(value) else value
 
 

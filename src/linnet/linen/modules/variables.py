@@ -237,7 +237,7 @@ class ModuleVariables(ModuleStructure):
         if scope.is_mutable_collection(collection):
             if not scope.has_variable(collection, name):
                 scope.put_variable(collection, name, jax.tree.map(jnp.zeros_like, value))
-        elif scope.is_collection_empty(collection):
+        elif scope.is_collection_empty(collection) and collection not in scope.store.given:
             return value
         elif not scope.has_variable(collection, name):
             raise ValueError(

@@ -18,9 +18,11 @@ from typing import Any
 
 import jax
 
-from linnet.base.static_keys import static_key
+from linnet.base.static_keys import Identity, static_key
 from linnet.linen.modules.scope import Store
 from linnet.linen.modules.structure import ModuleStructure, bind, copied, map_modules
+from linnet.linen.modules.variable import Variable
+from linnet.tree.state_dict import is_serializable, to_state_dict
 
 
 @jax.tree_util.register_static
@@ -51,9 +53,40 @@ class Blueprint:
         return hash(self.key)
 
 
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class VariablePlace:
+    """A variable without its scope: where it is.
+
+    Attributes:
+        path: the path of its scope.
+        collection: its collection.
+        name: its name.
+        unbox: whether it hides boxes.
+    """
+
+    path: tuple[str, ...]
+    collection: str
+    name: str
+    unbox: bool
+
+    @property
+    def key(self) -> Hashable:
+        """What a trace can depend on."""
+        return self
+
+
+BLUEPRINTS = (Blueprint, VariablePlace)
+
+
 def is_blueprint(value: Any) -> bool:
-    """Tell whether a value is the blueprint of a module."""
-    return isinstance(value, Blueprint)
+    """Tell whether a value is the blueprint of a module, or the place of a variable."""
+    return isinstance(value, BLUEPRINTS)
+
+
+def place_of(variable: Variable[Any]) -> VariablePlace:
+    """Return the place of a variable."""
+    return VariablePlace(variable.scope.path, variable.collection, variable.name, variable.unbox)
 
 
 def describe_module(
@@ -71,10 +104,25 @@ def describe_module(
         built = type(each) if cls is None or each is not module else cls
         path = None if each.scope is None else each.scope.path
         progress = each._state.progress()
-        key = (built, each.name, path, progress, *map(static_key, fields.values()))
+        for name, field in fields.items():
+            fields[name] = map_modules(lambda found: _noted(found, memo), field, Variable)
+        key = (built, each.name, path, progress, *map(_key_of, fields.values()))
         return Blueprint(built, each.name, path, fields, progress, key)
 
     return copied(module, settle, memo)
+
+
+def _noted(variable: Variable[Any], memo: dict[int, Any]) -> VariablePlace:
+    return memo.setdefault(id(variable), place_of(variable))
+
+
+def _key_of(field: Any) -> Hashable:
+    """Return the key of a field; what has a state dict of its own, and no hash, counts by that."""
+    key = static_key(field)
+    by_identity = isinstance(key, tuple) and isinstance(key[-1], Identity)
+    if by_identity and is_serializable(field):
+        return type(field), static_key(to_state_dict(field))
+    return key
 
 
 def build(value: Any, store: Store, memo: dict[int, Any]) -> Any:
@@ -85,13 +133,19 @@ def build(value: Any, store: Store, memo: dict[int, Any]) -> Any:
         store: where to bind them.
         memo: the modules built so far, by the identity of their blueprints.
     """
+    if isinstance(value, VariablePlace):
+        scope = store.root.at(value.path)
+        return Variable(scope, value.collection, value.name, value.unbox)
     if not isinstance(value, Blueprint):
-        return map_modules(lambda inner: build(inner, store, memo), value, Blueprint)
+        return map_modules(lambda inner: build(inner, store, memo), value, BLUEPRINTS)
     if id(value) not in memo:
         fields = {name: build(field, store, memo) for name, field in value.fields.items()}
         module = value.cls(**fields, name=value.name, parent=None)
         if value.path is not None:
-            bind(module, store.root.at(value.path))
+            scope = store.root.at(value.path)
+            if scope.parent is not None:
+                scope.parent.reserve(scope.name, None)
+            bind(module, scope)
             module._state.resume(value.progress)
         memo[id(value)] = module
     return memo[id(value)]

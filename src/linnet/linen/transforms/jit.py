@@ -1,24 +1,37 @@
 """``nn.jit``."""
 
 import dataclasses
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import jax
+
+from linnet.base.static_keys import static_key
 from linnet.lift import jit as lift
-from linnet.lift.arguments import Names, names_of
+from linnet.lift.arguments import Names, hide_static, names_of, reveal_static
+from linnet.lift.engine import Changes, Groups, Plan
 from linnet.linen.modules.structure import map_modules, run_setup
+from linnet.linen.transforms.blueprint import describe_module, is_blueprint
 from linnet.linen.transforms.plans import plan_of
-from linnet.linen.transforms.targets import Call, Function, transformed
+from linnet.linen.transforms.store import settings
+from linnet.linen.transforms.targets import Call, transformed
 from linnet.state.collection_filters import CollectionFilter
 
 Target = TypeVar("Target")
 
 
-# where a function keeps what compiles it, by options. A class that is transformed anew in every
-# call has the same function each time, and so finds what was compiled before; a function that is
-# made anew takes what was compiled for it along when it goes.
-_COMPILERS = "_linnet_compilers"
+# where a function keeps what was compiled of it, by options. A class that is transformed anew in
+# every call has the same function each time, and so finds what was compiled before; a function that
+# is made anew takes what was compiled for it along when it goes.
+_PROGRAMS = "_linnet_programs"
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Keeps the place of a blueprint in arguments that JAX sees."""
+
+    number: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,39 +51,58 @@ class Jit:
     def __call__(self, call: Call) -> Any:
         """Carry out a call."""
         _set_up_fields(call.module)
-        run = lift.run(self._compiled(call.function.function), self.donated)
+        programs = self._programs(call.function.function)
         plan = plan_of(f"nn.{self.name}", self.variables, self.rngs)
-        borrowed = dataclasses.replace(call, function=_borrowed(call.function))
-        return borrowed.carry(plan, run, static=self.static, relative=True)
 
-    def _compiled(self, function: Callable[..., Any]) -> Any:
+        def run(pure: Any, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
+            seen, blueprints, put_back = _take_blueprints(arguments)
+            keys = tuple([each.key for each in blueprints])
+            key = (call.function.method, pure.structure.key(), plan, keys)
+            halves = lift.halves(plan, groups, seen, self.donated)
+            return programs.call(key, lambda gs, args: pure(gs, put_back(args)), *halves)
+
+        return call.carry(plan, run, static=self.static, relative=True)
+
+    def unbound(
+        self, function: Callable[..., Any], module: Any, args: tuple[Any, ...], kwargs: Any
+    ) -> Any:
+        """Call a function of a module that is not bound, such as its own ``init``: no state."""
+        arguments = hide_static(f"nn.{self.name}", (None, *args), kwargs, self.static)
+
+        def pure(_: Groups, arguments: Any) -> tuple[Changes, Any]:
+            (_, *args), kwargs = reveal_static(*arguments)
+            return Changes((), ()), function(module, *args, **kwargs)
+
+        key = (describe_module(module, {}).key, static_key(settings()))
+        halves = lift.halves(Plan((), self.name), (), arguments, self.donated)
+        return self._programs(function).call(key, pure, *halves)[1]
+
+    def _programs(self, function: Callable[..., Any]) -> lift.Programs:
         kept: dict[str, Any] = getattr(function, "__dict__", {})
-        known = kept.setdefault(_COMPILERS, {})
+        known = kept.setdefault(_PROGRAMS, {})
         if self.options not in known:
-            known[self.options] = lift.compiler(**dict(self.options))
+            known[self.options] = lift.Programs(**dict(self.options))
         return known[self.options]
 
 
-@dataclasses.dataclass(frozen=True)
-class Borrowed:
-    """A function that is compiled, as JAX keeps it: it lives as long as others need it."""
+def _take_blueprints(arguments: Any) -> tuple[Any, list[Any], Callable[[Any], Any]]:
+    """Put places where blueprints are; return the arguments, the blueprints, and the inverse."""
+    blueprints: list[Any] = []
 
-    function: weakref.ref[Callable[..., Any]]
-    method: str | None
+    def take(leaf: Any) -> Any:
+        if not is_blueprint(leaf):
+            return leaf
+        blueprints.append(leaf)
+        return _Place(len(blueprints) - 1)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
-        function = self.function()
-        if function is None:
-            raise ReferenceError("a compiled function was called after it was let go")
-        return Function(function, self.method)(*args, **kwargs)
+    def put_back(arguments: Any) -> Any:
+        return jax.tree.map(
+            lambda leaf: blueprints[leaf.number] if isinstance(leaf, _Place) else leaf,
+            arguments,
+            is_leaf=lambda node: isinstance(node, _Place),
+        )
 
-
-def _borrowed(function: Function) -> Any:
-    try:
-        return Borrowed(weakref.ref(function.function), function.method)
-    except TypeError:  # an object that cannot be referred to weakly
-        return function
+    return jax.tree.map(take, arguments, is_leaf=is_blueprint), blueprints, put_back
 
 
 def _set_up_fields(module: Any) -> None:

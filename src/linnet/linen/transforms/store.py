@@ -29,7 +29,7 @@ from linnet.linen.modules.context import context
 from linnet.linen.modules.scope import Counts, Scope, Store, variables_below
 from linnet.linen.modules.structure import ModuleStructure
 from linnet.linen.modules.variable import Variable
-from linnet.linen.transforms.blueprint import build, describe_module, is_blueprint
+from linnet.linen.transforms.blueprint import build, describe_module, is_blueprint, place_of
 from linnet.state.collection_filters import (
     NO_COLLECTIONS,
     CollectionFilter,
@@ -118,6 +118,7 @@ class ScopeStore:
         self.relative = relative
         self.declares_only = declares_only
         self.outer: Store = module.scope.store
+        self.plan = Plan((), "")
         self.modules: list[ModuleStructure] = []
         self.roots: list[Scope] = []
 
@@ -135,14 +136,19 @@ class ScopeStore:
             resolves_later=outer.resolves_later,
             capture=outer.capture,
             interceptors=context.interceptors,
-            settings=static_key(_settings()),
+            settings=static_key(settings()),
         )
-        return Snapshot(crossing, arguments, structure)
+        self.plan = plan
+        # boxes lose their axis, and get it back, out here, where their values have it
+        return Snapshot(tuple(_through(remove_axis, plan, crossing)), arguments, structure)
 
     def _take_modules(self, arguments: Any) -> Any:
         """Put blueprints in the places of modules, and find the roots."""
         leaves, treedef = jax.tree.flatten(arguments)
         memo: dict[int, Any] = {}
+        for place, leaf in enumerate(leaves):
+            if isinstance(leaf, Variable):
+                leaves[place] = memo[id(leaf)] = place_of(leaf)
         places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, ModuleStructure)]
         self.modules = [leaves[place] for place in places]
         # variables are written in the order in which modules are met, and the target comes last
@@ -180,9 +186,10 @@ class ScopeStore:
     def publish(self, changes: Changes, result: Any) -> Any:
         """Write variables and counts back to the scopes, and progress to the modules."""
         all_counts, all_progress = changes.description  # type: ignore[misc]
+        groups = _through(add_axis, self.plan, changes.groups)
         for scope, counts in zip(self.roots, all_counts, strict=True):
             scope.count_on_from(counts)
-        changed = [item for group in changes.groups for item in sorted(group.items(), key=_path)]
+        changed = [item for group in groups for item in sorted(group.items(), key=_path)]
         for root in self.roots:
             depth = len(root.path)
             for (col, *path), value in changed:
@@ -206,11 +213,14 @@ class ScopeStructure:
     interceptors: tuple[Any, ...]
     settings: Hashable
 
+    def key(self) -> Hashable:
+        """Return all of it as a key."""
+        return tuple([getattr(self, field.name) for field in dataclasses.fields(self)])
+
     def enter(self, plan: Plan, groups: Groups, arguments: Any) -> "ScopeInside":
         """Make a store of the values, and build the modules in it."""
-        entered = tuple(_through(remove_axis, plan, groups))
         flat: dict[Path, Any] = {}
-        for group, values in zip(plan.groups, entered, strict=True):
+        for group, values in zip(plan.groups, groups, strict=True):
             if group.enters and isinstance(values, dict):
                 flat.update(values)
         store = Store(
@@ -224,14 +234,14 @@ class ScopeStructure:
         for root in self.roots:
             scope = store.root.at(root.path)
             scope.drawn_at = root.drawn_at
-            scope.keys = {name: entered[number][place] for name, (number, place) in root.keys}
+            scope.keys = {name: groups[number][place] for name, (number, place) in root.keys}
             scope.count_on_from(root.counts)
         memo: dict[int, Any] = {}
         leaves, treedef = jax.tree.flatten(arguments, is_leaf=is_blueprint)
         leaves = [build(x, store, memo) if is_blueprint(x) else x for x in leaves]
         modules = [leaf for leaf in leaves if isinstance(leaf, ModuleStructure)]
         args, kwargs = jax.tree.unflatten(treedef, leaves)
-        return ScopeInside(self.roots, plan, entered, store, modules, args, kwargs)
+        return ScopeInside(self.roots, plan, groups, store, modules, args, kwargs)
 
 
 @dataclasses.dataclass
@@ -270,8 +280,7 @@ class ScopeInside:
             if not same_boxed(self.entered[number].get(path, _ABSENT), value):
                 changed[number][path] = value
         self.store.close()
-        groups = tuple(_through(add_axis, self.plan, changed))
-        return Changes(groups, (counts, progress)), result
+        return Changes(tuple(changed), (counts, progress)), result
 
 
 _ABSENT: Any = object()
@@ -291,7 +300,7 @@ def _path(item: tuple[Path, Any]) -> Path:
     return item[0]
 
 
-def _settings() -> Any:
+def settings() -> Any:
     """Return the settings, of a thread or the process, that a model reads while it is traced."""
     flags = config.flax_fix_rng_separator, config.flax_preserve_adopted_names
     return flags, get_logical_axis_rules()

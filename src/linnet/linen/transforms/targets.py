@@ -129,6 +129,9 @@ def transformed(
     Raises:
         TransformTargetError: the target is neither.
     """
+    if isinstance(target, functools.partial) and inspect.isclass(target.func):
+        made = transformed(target.func, transformation, methods, prefix)
+        return functools.partial(made, *target.args, **target.keywords)
     if inspect.isclass(target) and issubclass(target, ModuleStructure):
         return _class(target, transformation, methods, prefix or transformation.name.capitalize())
     if isinstance(target, ModuleStructure):
@@ -162,6 +165,10 @@ def call_function(
     Raises:
         LiftedArgumentError: the first argument is no bound module.
     """
+    if isinstance(module, ModuleStructure) and module.scope is None:
+        run_unbound = getattr(transformation, "unbound", None)
+        if run_unbound is not None:
+            return run_unbound(target, module, args, kwargs)
     if not isinstance(module, ModuleStructure) or module.scope is None:
         unbound = f"a {type(module).__name__} that is not bound"
         given = unbound if isinstance(module, ModuleStructure) else describe(module)

@@ -11,7 +11,7 @@ from linnet.nnx.graph.definitions import (
     StaticDef,
     VariableDef,
 )
-from linnet.nnx.objects.pytree import Pytree, blank, put
+from linnet.nnx.objects.pytree import Pytree, attributes_of, blank, put
 from linnet.nnx.objects.variable import Variable
 
 
@@ -41,7 +41,7 @@ class Builder:
         if kind is ArrayDef:
             return next(self._values)
         if kind is StaticDef:
-            return definition.value
+            return definition.fresh()
         if kind is Reference:
             return self.members[definition.index]
         if kind is ContainerDef:
@@ -60,9 +60,11 @@ class Builder:
         put(made, "_statuses", definition.known.copy())
         made._fill(definition.statics.fresh())
         if made._put_child.__func__ is _plain_put:
-            attributes = made.__dict__
+            attributes = attributes_of(made)
             for key, child in definition.pairs:
-                attributes[key] = self.build(child)
+                # past `build`, as in `_object` of the walk: a frame less for each level
+                deeper = type(child) is ObjectDef
+                attributes[key] = self._object(child) if deeper else self.build(child)
         else:
             for key, child in definition.pairs:
                 made._put_child(key, self.build(child))
@@ -76,4 +78,4 @@ def new_variable(definition: VariableDef, value: Any) -> Any:
     """Make the variable of a definition; a variable for its value serves as it is."""
     if isinstance(value, Variable):
         return value
-    return definition.type.from_metadata(value, dict(definition.metadata.values))
+    return definition.type.from_metadata(value, dict(definition.metadata.fresh()))

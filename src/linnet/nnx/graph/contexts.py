@@ -20,9 +20,9 @@ import jax
 from linnet.base.typing import MISSING
 from linnet.nnx.graph.build import Builder, new_variable
 from linnet.nnx.graph.flatten import Walk
-from linnet.nnx.graph.graphdef import GraphDef, intern_graphdef, joined, leaves_in_order
+from linnet.nnx.graph.graphdef import GraphDef, joined, leaves_in_order
 from linnet.nnx.graph.reconcile import Settler
-from linnet.nnx.graph.states import from_flat_state, nested, to_flat_state
+from linnet.nnx.graph.states import from_flat_state, to_flat_state
 from linnet.nnx.objects.nodes import is_node, iter_graph
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable, raw_value_of
@@ -41,19 +41,23 @@ class LinkedGraphDef(GraphDef[Any]):
     __slots__ = ("origins",)
 
     def __init__(self, graphdef: GraphDef[Any], origins: tuple[int, ...]) -> None:
-        super().__init__(
-            graphdef.root, graphdef.num_leaves, graphdef.has_references, hash((graphdef, origins))
-        )
+        super().__init__(graphdef.root, graphdef.num_leaves, graphdef.has_references)
         self.origins = origins
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, LinkedGraphDef)
-            and self.root == other.root
+            and self.kin is other.kin
             and self.origins == other.origins
         )
 
     __hash__ = GraphDef.__hash__
+
+    def __reduce__(self) -> Any:
+        return LinkedGraphDef, (
+            GraphDef(self.root, self.num_leaves, self.has_references),
+            self.origins,
+        )
 
 
 jax.tree_util.register_static(LinkedGraphDef)
@@ -132,7 +136,7 @@ class SplitContext:
         """Take an object apart; see ``nnx.split``. What was met before is left out of its state."""
         graphdef, flat = self._walked(node)
         if not filters:
-            return graphdef, nested(flat)
+            return graphdef, from_flat_state(flat)
         parts = sorted_into(flat, filters, exhaustive=True)
         return (graphdef, *map(from_flat_state, parts))
 
@@ -152,7 +156,7 @@ class SplitContext:
         root = walk.visit(node, (), None, ())
         cells = zip(walk.paths[first:], walk.cells[first:], strict=True)
         flat = [(path, cell._leaf) for path, cell in cells]
-        graphdef = intern_graphdef(root, len(flat), walk.has_references)
+        graphdef: GraphDef[Any] = GraphDef(root, len(flat), walk.has_references)
         if update is not None and update.inner is not None:
             known = {id(member): index for index, member in update.inner.items()}
             origins = tuple(known.get(id(member), -1) for member in walk.members)

@@ -7,6 +7,7 @@ item, in the order in which ``flatten.py`` walks. Definitions hash and compare b
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from linnet.base.static_keys import fresh, static_key
 from linnet.base.typing import Path
 from linnet.nnx.objects.statics import Statics
 
@@ -18,6 +19,9 @@ class ContainerDef(NamedTuple):
     keys: tuple[Any, ...]
     children: tuple[Any, ...]
 
+    def _own(self) -> tuple[Any, ...]:
+        return self.type, self.keys
+
 
 class PytreeDef(NamedTuple):
     """Any other node type of JAX, taken apart one level."""
@@ -25,6 +29,9 @@ class PytreeDef(NamedTuple):
     treedef: Any
     keys: tuple[Any, ...]
     children: tuple[Any, ...]
+
+    def _own(self) -> tuple[Any, ...]:
+        return self.treedef, self.keys
 
 
 class VariableDef(NamedTuple):
@@ -40,6 +47,19 @@ class StaticDef(NamedTuple):
 
     value: Any
     key: Any
+
+    @classmethod
+    def of(cls, value: Any) -> "StaticDef":
+        """Define a value; the containers in it are copied, like those of :class:`Statics`."""
+        return cls(fresh(value), static_key(value))
+
+    def fresh(self) -> Any:
+        """Return the value, its containers copied."""
+        return fresh(self.value)
+
+    # keys hold types, of which not all can be pickled
+    def __reduce__(self) -> Any:
+        return StaticDef.of, (self.value,)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -94,17 +114,33 @@ class ObjectDef:
         self.known.update(statuses)
         self._hash = hash((index, type_, keys, children, statics, statuses))
 
-    def _fields(self) -> tuple[Any, ...]:
-        return self.index, self.type, self.keys, self.children, self.statics, self.statuses
+    def _own(self) -> tuple[Any, ...]:
+        return self.index, self.type, self.keys, self.statics, self.statuses
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, ObjectDef) and self._fields() == other._fields())
+        # with a list of what is left to compare: a model may be deeper than Python recurses
+        pairs: list[tuple[Any, Any]] = [(self, other)]
+        while pairs:
+            one, two = pairs.pop()
+            if one is two:
+                continue
+            if type(one) is not type(two):
+                return False
+            if not isinstance(one, ObjectDef | ContainerDef | PytreeDef):
+                if one != two:
+                    return False
+            elif one._own() != two._own() or len(one.children) != len(two.children):
+                return False
+            else:
+                pairs.extend(zip(one.children, two.children, strict=True))
+        return True
 
     def __reduce__(self) -> Any:
-        return ObjectDef, self._fields()
+        index, *own = self._own()
+        return ObjectDef, (index, own[0], own[1], self.children, *own[2:])
 
 
 ARRAY = ArrayDef()

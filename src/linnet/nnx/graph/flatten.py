@@ -15,9 +15,9 @@ finds
 
 from typing import Any
 
-import jax
-
+from linnet.base.static_keys import is_mutable, mutable_in
 from linnet.base.typing import Path
+from linnet.nnx.graph.changing import Attributes, changing_in
 from linnet.nnx.graph.definitions import (
     ARRAY,
     ContainerDef,
@@ -27,10 +27,10 @@ from linnet.nnx.graph.definitions import (
     StaticDef,
     VariableDef,
 )
-from linnet.nnx.objects.attributes import holds_data, nature
+from linnet.nnx.objects.attributes import holds_data, is_tree, nature
 from linnet.nnx.objects.nodes import child_of, put_child, pytree_children, sort_key
 from linnet.nnx.objects.pytree import Pytree
-from linnet.nnx.objects.statics import Statics, static_key
+from linnet.nnx.objects.statics import Statics
 from linnet.nnx.objects.variable import Variable
 
 # --- cells -----------------------------------------------------------------------------------
@@ -51,14 +51,14 @@ class Slot:
         self.keys = keys
 
     @property
-    def _value(self) -> Any:
+    def _raw_value(self) -> Any:
         """The array; a variable has its value under the same name."""
         value = self.holder
         for key in self.keys:
             value = child_of(value, key)
         return value
 
-    _leaf = _value
+    _leaf = _raw_value
 
     def set_raw_value(self, array: Any) -> None:
         """Put another array in its place."""
@@ -75,16 +75,20 @@ class Walk:
         cells: the variables and slots met, in order.
         paths: the path of each.
         members: the objects and variables met, in order; a definition's index counts them.
-        containers: the lists and dictionaries that were met in attributes.
+        watched: the containers met in attributes, which change without telling.
+        attributes: the attributes of objects that may change past ``__setattr__``.
     """
 
-    __slots__ = ("cells", "containers", "has_references", "index", "members", "paths")
+    __slots__ = (
+        *("attributes", "cells", "has_references", "index", "members", "paths", "watched"),
+    )
 
     def __init__(self) -> None:
         self.cells: list[Any] = []
         self.paths: list[Path] = []
         self.members: list[Any] = []
-        self.containers: list[Any] = []
+        self.watched: list[Any] = []
+        self.attributes: list[Attributes] = []
         self.index: dict[int, int] = {}
         self.has_references = False
 
@@ -105,10 +109,12 @@ class Walk:
         if kind is None:
             return self._container(value, path, holder, way)
         if kind or hasattr(value, "shape"):
-            self.cells.append(Slot(holder, way) if holder is not None else Slot([value], (0,)))
-            self.paths.append(path)
-            return ARRAY
-        return StaticDef(value, static_key(value))
+            if kind and is_tree(value):
+                return self._taken_apart(value, path, holder, way)
+            return self._slot(path, *((holder, way) if holder is not None else ([value], (0,))))
+        if not path and holder is None and value is not None:  # a number alone is its own state
+            return self._slot(path, [value], (0,))
+        return self._static(value)
 
     def leaves(self) -> list[Any]:
         """Return what a state holds of each cell: the variable itself, or the array."""
@@ -123,7 +129,22 @@ class Walk:
         self.cells.append(variable)
         self.paths.append(path)
         metadata = variable._metadata
-        return VariableDef(index, type(variable), Statics(metadata) if metadata else _EMPTY)
+        return VariableDef(index, type(variable), self._statics(metadata) if metadata else _EMPTY)
+
+    def _statics(self, values: dict[str, Any]) -> Statics:
+        made = Statics(values)
+        for name in made.mutable:
+            self.watched.extend(mutable_in(values[name]))
+        return made
+
+    def _static(self, value: Any) -> Any:
+        if is_mutable(value):
+            self.watched.extend(mutable_in(value))
+        return StaticDef.of(value)
+
+    def _has_slots(self, obj: Pytree, first: int) -> bool:
+        """Tell whether arrays of an object itself are among the cells from a number on."""
+        return any(type(cell) is Slot and cell.holder is obj for cell in self.cells[first:])
 
     def _enter(self, member: Any) -> int:
         index = len(self.members)
@@ -140,6 +161,7 @@ class Walk:
         keys: list[Any] = []
         children: list[Any] = []
         statics: dict[str, Any] = {}
+        arrays: list[Any] = []
         # that a child is data is said by its being one, unless it is a container
         explicit: list[tuple[Any, bool]] = []
         statuses = obj._statuses
@@ -149,33 +171,33 @@ class Walk:
                 explicit.append((key, status))
             if holds_data(value) if status is None else status:
                 keys.append(key)
-                if status and not nature(value) and not holds_data(value):
-                    children.append(self._marked(value, (*path, key), obj, (key,)))
+                if status and nature(value) is False and value is not None:
+                    # data only because it was said to be: a number
+                    children.append(self._slot((*path, key), obj, (key,)))
+                    arrays.append(key)
+                elif isinstance(value, Pytree):
+                    # past `visit`: a frame less for each level of a deep model
+                    children.append(self._object(value, (*path, key)))
                 else:
-                    children.append(self.visit(value, (*path, key), obj, (key,)))
+                    first = len(self.cells)
+                    child = self.visit(value, (*path, key), obj, (key,))
+                    children.append(child)
+                    if type(child) is not VariableDef and self._has_slots(obj, first):
+                        arrays.append(key)
             else:
                 statics[key] = value
-                if type(value) is list or type(value) is dict:
-                    self.containers.append(value)
+        if obj._is_open or not obj._keeps_to_setattr:
+            self.attributes.append(Attributes(obj, arrays))
         return ObjectDef(
             index,
             type(obj),
             tuple(keys),
             tuple(children),
-            Statics(statics),
+            self._statics(statics),
             tuple(explicit),
         )
 
-    def _marked(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
-        """Define what is data only because it was said to be: numbers become values."""
-        if nature(value) is None:
-            leaves = jax.tree_util.tree_leaves(value)
-            if leaves:
-                treedef, children = pytree_children(value)
-                return self._taken_apart(treedef, children, path, holder, way, marked=True)
-            return StaticDef(value, static_key(value))
-        if value is None:
-            return StaticDef(None, static_key(None))
+    def _slot(self, path: Path, holder: Any, way: Path) -> Any:
         self.cells.append(Slot(holder, way))
         self.paths.append(path)
         return ARRAY
@@ -183,12 +205,10 @@ class Walk:
     def _container(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
         cls = type(value)
         if not holds_data(value):
-            if cls is list or cls is dict:
-                self.containers.append(value)
-            return StaticDef(value, static_key(value))
+            return self._static(value)
         if cls is list or cls is dict:
             if holder is not None:
-                self.containers.append(value)
+                self.watched.append(value)
             holder, way = value, ()
         if cls is list or cls is tuple:
             keys: tuple[Any, ...] = tuple(range(len(value)))
@@ -197,7 +217,7 @@ class Walk:
             keys = tuple(sorted(value, key=sort_key))
             items = [value[key] for key in keys]
         else:
-            return self._taken_apart(*pytree_children(value), path, holder, way)
+            return self._taken_apart(value, path, holder, way)
         if holder is None:
             holder, way = list(value), ()
         children = [
@@ -206,20 +226,13 @@ class Walk:
         ]
         return ContainerDef(cls, keys, tuple(children))
 
-    def _taken_apart(
-        self,
-        treedef: Any,
-        children: list[tuple[Any, Any]],
-        path: Path,
-        holder: Any,
-        way: Path,
-        *,
-        marked: bool = False,
-    ) -> Any:
-        visit = self._marked if marked else self.visit
+    def _taken_apart(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
+        treedef, children = pytree_children(value)
         if holder is None:
             holder, way = dict(children), ()
-        defined = [visit(child, (*path, key), holder, (*way, key)) for key, child in children]
+        else:
+            self.watched.extend(changing_in(value))
+        defined = [self.visit(child, (*path, key), holder, (*way, key)) for key, child in children]
         return PytreeDef(treedef, tuple(key for key, _ in children), tuple(defined))
 
 

@@ -1,8 +1,10 @@
 """``GraphDef``, the structure of an object graph, with what it can be asked and built into.
 
 :func:`walk` flattens a graph and interns its structure; :func:`rebuild` is the inverse. Equal
-structures are the same object: comparing those of two models is one ``is``, and a compiled program
-can be remembered under the structure that it was compiled for.
+structures share one :class:`_Kin`: comparing those of two models is one ``is``, and a compiled
+program can be remembered under the structure that it was compiled for. What they do not share is
+the static values themselves. A copy of a model has those of the model it was made of, and not
+equal ones of another model.
 """
 
 import weakref
@@ -23,7 +25,7 @@ from linnet.nnx.graph.definitions import (
     definitions_of,
 )
 from linnet.nnx.graph.flatten import Walk
-from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, nested, raw
+from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, raw
 from linnet.nnx.objects.variable import raw_value_of
 
 Node = TypeVar("Node")
@@ -32,32 +34,34 @@ Node = TypeVar("Node")
 class GraphDef(Generic[Node]):
     """The structure of an object graph: all but its values.
 
-    Equal structures are the same object, so comparing costs nothing.
+    Comparing structures costs nothing.
 
     >>> import jax.numpy as jnp
     >>> from linnet import nnx
     >>> one, two = (nnx.graphdef(nnx.Param(jnp.ones(n))) for n in (1, 2))
-    >>> one is two
+    >>> one == two
     True
     """
 
-    __slots__ = ("__weakref__", "_hash", "has_references", "num_leaves", "places", "root")
+    __slots__ = ("has_references", "kin", "num_leaves", "root")
 
-    def __init__(self, root: Any, num_leaves: int, has_references: bool, hashed: int) -> None:
+    def __init__(self, root: Any, num_leaves: int, has_references: bool) -> None:
         self.root = root
         self.num_leaves = num_leaves
         self.has_references = has_references
-        self._hash = hashed
-        # the paths of the leaves, nested, with their numbers; worked out when first asked for
-        self.places: Any = None
+        found = _interned.get(root)
+        if found is None:
+            found = _interned[root] = _Kin(hash(root))
+        self.kin = found
 
     def __hash__(self) -> int:
-        return self._hash
+        return self.kin.hash
 
-    # equal ones are the same object: `__eq__` is that of identity
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, GraphDef) and self.kin is other.kin)
 
     def __reduce__(self) -> Any:
-        return intern_graphdef, (self.root, self.num_leaves, self.has_references)
+        return GraphDef, (self.root, self.num_leaves, self.has_references)
 
     def __copy__(self) -> "GraphDef[Node]":
         return self
@@ -98,16 +102,22 @@ class GraphDef(Generic[Node]):
 
 jax.tree_util.register_static(GraphDef)
 
-_interned: "weakref.WeakValueDictionary[Any, GraphDef[Any]]" = weakref.WeakValueDictionary()
+
+class _Kin:
+    """What equal structures have in common.
+
+    Attributes:
+        places: the paths of the leaves, with their numbers; worked out when asked for.
+    """
+
+    __slots__ = ("__weakref__", "hash", "places")
+
+    def __init__(self, hashed: int) -> None:
+        self.hash = hashed
+        self.places: Any = None
 
 
-def intern_graphdef(root: Any, num_leaves: int, has_references: bool) -> GraphDef[Any]:
-    """Return the one ``GraphDef`` with this root definition."""
-    found = _interned.get(root)
-    if found is None:
-        found = GraphDef(root, num_leaves, has_references, hash(root))
-        _interned[root] = found
-    return found
+_interned: "weakref.WeakValueDictionary[Any, _Kin]" = weakref.WeakValueDictionary()
 
 
 def _lines(key: Any, definition: Any, depth: int) -> Iterator[str]:
@@ -134,7 +144,7 @@ def walk(node: Any) -> tuple[GraphDef[Any], Walk]:
     """Flatten an object graph: return its structure and the walk over it."""
     done = Walk()
     root = done.visit(node, (), None, ())
-    return intern_graphdef(root, len(done.cells), done.has_references), done
+    return GraphDef(root, len(done.cells), done.has_references), done
 
 
 def rebuild(
@@ -174,11 +184,13 @@ def leaves_in_order(graphdef: GraphDef[Any], state: Any) -> list[Any]:
         return list(state)
     tree = _places(graphdef)
     if tree == {(): 0}:
-        return [state]
+        return [state.leaves[0] if isinstance(state, FlatState) else state]
     leaves: list[Any] = [_ABSENT] * graphdef.num_leaves
     unknown: list[Path] = []
     if isinstance(state, FlatState):
         state = from_flat_state(state)
+    if not isinstance(state, Mapping):
+        raise TypeError(_no_state(graphdef, state))
     placed = _sort_in(tree, raw(state), (), leaves, unknown)
     if placed != graphdef.num_leaves or unknown:
         cells = zip(cells_of(graphdef.root), leaves, strict=True)
@@ -191,12 +203,13 @@ _ABSENT: Any = object()
 
 
 def _places(graphdef: GraphDef[Any]) -> dict[Any, Any]:
-    """Return the paths of the leaves of a structure, nested, with their numbers."""
-    if graphdef.places is None:
+    """Return the paths of the leaves of a structure, with their numbers."""
+    kin = graphdef.kin
+    if kin.places is None:
         paths = [path for path, _ in cells_of(graphdef.root)]
         numbered = zip(paths, range(len(paths)), strict=True)
-        graphdef.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
-    return graphdef.places
+        kin.places = {(): 0} if paths == [()] else from_flat_state(numbered, cls=dict)
+    return kin.places
 
 
 def _sort_in(
@@ -227,6 +240,13 @@ def _misfit(graphdef: GraphDef[Any], absent: list[Path], unknown: list[Path]) ->
     )
 
 
+def _no_state(graphdef: GraphDef[Any], state: Any) -> str:
+    return (
+        f"A structure with {graphdef.num_leaves} leaves was given a {type(state).__name__} as its "
+        "state. Pass the states that nnx.split returned with this GraphDef."
+    )
+
+
 def _paths(paths: list[Path]) -> str:
     return ", ".join([errors.path_text(p) for p in paths[:8]]) + (" …" if len(paths) > 8 else "")
 
@@ -254,4 +274,4 @@ class CallProxy:
             target = target[step[0]] if isinstance(step, tuple) else getattr(target, step)
         result = target(*args, **kwargs)
         after, done = walk(node)
-        return result, (after, nested(list(zip(done.paths, done.leaves(), strict=True))))
+        return result, (after, from_flat_state(list(zip(done.paths, done.leaves(), strict=True))))

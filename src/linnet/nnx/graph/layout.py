@@ -8,16 +8,16 @@ until something structural has changed:
   (``objects/versions.py``). While the clock stands still nothing has to be looked at; when it has
   moved, the versions are compared, and the layout is made anew if one differs;
 * lists and dictionaries of Python do not tell when they are changed. The few that a model holds are
-  compared, item by item and by identity, with what they held.
+  compared with what they held (``changing.py``).
 
 Values are not part of a layout: setting a variable, or an array attribute to another array, changes
 nothing in it.
 """
 
 import weakref
-from operator import is_
 from typing import Any
 
+from linnet.nnx.graph.changing import Snapshot
 from linnet.nnx.graph.graphdef import walk
 from linnet.nnx.graph.states import from_flat_state
 from linnet.nnx.objects.pytree import Pytree, put
@@ -32,15 +32,15 @@ class Layout:
         graphdef: its structure.
         cells: what holds its values, in the order of the walk.
         paths: where each cell stands.
-        joint: layouts of this object together with others, by their identities.
+        joint: layouts of this object together with others.
         notes: what others have worked out about this layout, under keys of their own.
     """
 
     __slots__ = (
-        "_containers",
         "_parts",
         "_roots",
         "_seen",
+        "_snapshot",
         "_tree",
         "_versions",
         "cells",
@@ -57,7 +57,8 @@ class Layout:
         self.cells = done.cells
         self.paths = done.paths
         self.only_variables = all(isinstance(cell, Variable) for cell in done.cells)
-        self._containers = [(each, each.copy()) for each in done.containers]
+        changing = done.watched or done.attributes
+        self._snapshot = Snapshot(done.watched, done.attributes) if changing else None
         for member in done.members:
             if not member._version:
                 put(member, "_version", 1)
@@ -67,7 +68,7 @@ class Layout:
         self._parts = [member for member in done.members if id(member) not in held]
         self._versions = [part._version for part in self._parts]
         self._tree: Any = None
-        self.joint: dict[tuple[int, ...], Layout] = {}
+        self.joint = _Joint()
         self.notes: dict[Any, Any] = {}
 
     def is_current(self) -> bool:
@@ -80,14 +81,11 @@ class Layout:
             if self._versions != [part._version for part in self._parts]:
                 return False
             self._seen = clock.now
-        for now, before in self._containers:
-            if len(now) != len(before) or not _same_items(now, before):
-                return False
-        return True
+        return self._snapshot is None or self._snapshot.is_true()
 
     def values(self) -> list[Any]:
         """Return the values of the cells, as they are stored."""
-        return [cell._value for cell in self.cells]
+        return [cell._raw_value for cell in self.cells]
 
     def leaves(self) -> list[Any]:
         """Return what a state holds of each cell: the variable itself, or the array."""
@@ -103,10 +101,36 @@ class Layout:
         return self._tree
 
 
-def _same_items(now: Any, before: Any) -> bool:
-    if type(now) is dict:
-        return all(map(is_, now, before)) and all(map(is_, now.values(), before.values()))
-    return all(map(is_, now, before))
+class _Joint:
+    """The layouts of an object together with others, by the identities of all.
+
+    One is forgotten with the first of the others that dies, lest it keep their variables alive. The
+    others know nothing of it: a short-lived model is not kept alive by what it was passed with.
+    """
+
+    __slots__ = ("__weakref__", "_layouts", "_refs")
+
+    def __init__(self) -> None:
+        self._layouts: dict[tuple[int, ...], Layout] = {}
+        self._refs: dict[tuple[int, ...], list[weakref.ref[Any]]] = {}
+
+    def get(self, key: tuple[int, ...]) -> "Layout | None":
+        """Return the layout of these objects, if it is known."""
+        return self._layouts.get(key)
+
+    def put(self, key: tuple[int, ...], layout: Layout, others: tuple[Any, ...]) -> None:
+        """Remember the layout of these objects."""
+        if key not in self._layouts:
+            mine = weakref.ref(self)
+
+            def forget(_: Any) -> None:
+                joint = mine()
+                if joint is not None:
+                    joint._layouts.pop(key, None)
+                    joint._refs.pop(key, None)
+
+            self._refs[key] = [weakref.ref(other, forget) for other in others]
+        self._layouts[key] = layout
 
 
 def layout_of(node: Any) -> Layout:
@@ -139,8 +163,5 @@ def joint_layout(nodes: tuple[Any, ...]) -> Layout:
     if known is not None and known.is_current():
         return known
     made = Layout(nodes, nodes)
-    # forgotten with the first of the others that dies, lest it keep their variables alive
-    for node in nodes[1:]:
-        weakref.finalize(node, joint.pop, key, None)
-    joint[key] = made
+    joint.put(key, made, nodes[1:])
     return made

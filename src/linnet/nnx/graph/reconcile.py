@@ -7,6 +7,7 @@ from typing import Any
 
 from linnet.base import errors
 from linnet.base.jaxcompat import current_trace
+from linnet.base.static_keys import static_key
 from linnet.nnx.graph.definitions import (
     ArrayDef,
     ContainerDef,
@@ -17,7 +18,6 @@ from linnet.nnx.graph.definitions import (
 )
 from linnet.nnx.objects import trace_level
 from linnet.nnx.objects.pytree import blank, put
-from linnet.nnx.objects.statics import static_key
 from linnet.nnx.objects.versions import note_change
 
 _NO_PLACE: Any = object()
@@ -39,7 +39,7 @@ class Settler:
         self.members: dict[int, Any] = {}
         self.cells = 0
 
-    def settle(self, definition: Any, present: Any = None) -> Any:
+    def settle(self, definition: Any, present: Any = _NO_PLACE) -> Any:
         """Return what a definition defines, made of what there was; ``present`` is in its place."""
         if isinstance(definition, VariableDef):
             return self._variable(definition)
@@ -63,12 +63,12 @@ class Settler:
             return definition.treedef.unflatten(
                 [self.settle(child) for child in definition.children]
             )
-        return definition.value
+        return _kept(present, definition.fresh())
 
     def _variable(self, definition: VariableDef) -> Any:
         number, self.cells = self.cells, self.cells + 1
         origin = self.origins[definition.index]
-        metadata = dict(definition.metadata.values)
+        metadata = dict(definition.metadata.fresh())
         if origin < 0:
             variable = definition.type.from_metadata(self.values[number], metadata)
         else:
@@ -92,13 +92,12 @@ class Settler:
                     "A function changes", trace_level.name_of(obj), type(obj).__name__
                 )
             present = dict(obj._children())
-        fresh = definition.statics.fresh()
         wanted = {
             key: self.settle(child, present.get(key, _NO_PLACE))
             for key, child in zip(definition.keys, definition.children, strict=True)
         }
-        for key, value in fresh.items():
-            wanted[key] = present[key] if _same(present.get(key, _NO_PLACE), value) else value
+        for key, value in definition.statics.fresh().items():
+            wanted[key] = _kept(present.get(key, _NO_PLACE), value)
         for key in [key for key in present if key not in wanted][::-1]:
             obj._drop_child(key)
         for key in sorted(wanted, key=lambda key: (isinstance(key, str), key)):
@@ -108,13 +107,16 @@ class Settler:
         return obj
 
 
-def _same(present: Any, value: Any) -> bool:
-    return present is not _NO_PLACE and static_key(present) == static_key(value)
+def _kept(present: Any, value: Any) -> Any:
+    """Return a static value as the one that stands in its place, if that is equal."""
+    if present is not _NO_PLACE and static_key(present) == static_key(value):
+        return present
+    return _refilled(present, value)
 
 
 def _refilled(present: Any, made: Any) -> Any:
     """Return a list or dictionary as the one that stands in its place, filled anew."""
-    if type(present) is not type(made):
+    if type(present) is not type(made) or not isinstance(made, list | dict):
         return made
     present.clear()
     present.extend(made) if isinstance(made, list) else present.update(made)

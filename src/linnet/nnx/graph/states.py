@@ -299,6 +299,8 @@ def to_flat_state(state: Any) -> FlatState[Any]:
 def from_flat_state(flat_state: Any, *, cls: Any = State) -> Any:
     """Return the nested form of a flat state, of pairs (path, leaf), or of a mapping of paths.
 
+    The nested form of one leaf at the path ``()`` is the leaf.
+
     Args:
         flat_state: the pairs.
         cls: the type of the result.
@@ -306,16 +308,13 @@ def from_flat_state(flat_state: Any, *, cls: Any = State) -> Any:
     pairs = flat_state.items() if isinstance(flat_state, Mapping) else flat_state
     tree: dict[Any, Any] = {}
     for path, leaf in pairs:
+        if not path:
+            return leaf
         level = tree
         for key in path[:-1]:
             level = level.setdefault(key, {})
         level[path[-1]] = leaf
     return tree if cls is dict else cls(tree)
-
-
-def nested(pairs: list[tuple[Path, Any]]) -> Any:
-    """Return the state of pairs (path, leaf): nested, or the leaf itself where it is the root."""
-    return pairs[0][1] if len(pairs) == 1 and pairs[0][0] == () else from_flat_state(pairs)
 
 
 def map_state(f: Callable[[Path, Any], Any], state: Any) -> Any:

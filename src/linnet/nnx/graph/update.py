@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from linnet.base import errors
 from linnet.base.typing import Path
 from linnet.nnx.graph.flatten import Slot
 from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.states import FlatState, from_flat_state, items_of, raw
 from linnet.nnx.objects.attributes import nature
-from linnet.nnx.objects.nodes import child_of, children_of
+from linnet.nnx.objects.nodes import Node, child_of, children_of
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable, raw_value_of
 from linnet.nnx.objects.versions import note_change
@@ -111,9 +114,9 @@ def _static_place(node: Any, path: Path) -> Any:
 
 
 def _shape_problem(cell: Any, value: Any) -> str:
-    if isinstance(value, Mapping) and not isinstance(cell._value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(cell._raw_value, Mapping):
         return "a variable stands there, but the state has a dictionary"
-    old: Any = cell._value
+    old: Any = cell._raw_value
     new = raw_value_of(value)
     if hasattr(old, "shape") and hasattr(new, "shape") and old.shape != new.shape:
         return f"the model has shape {tuple(old.shape)}, the state {tuple(new.shape)}"
@@ -133,11 +136,19 @@ def _assign(cell: Any, leaf: Any) -> None:
         owner = cell.node
         for key in cell.path[:-1]:
             owner = child_of(owner, key)
-        setattr(owner, cell.path[-1], leaf)
+        if isinstance(owner, list | dict):
+            owner[cell.path[-1]] = leaf
+        elif isinstance(owner, Node):
+            setattr(owner, cell.path[-1], leaf)
+        else:
+            raise ValueError(
+                f"nnx.update was given a value for {errors.path_text(cell.path)}, which stands in "
+                f"a {type(owner).__name__}: that cannot be changed."
+            )
 
 
 def pop(node: Any, *filters: Filter) -> Any:
-    """Remove variables from a model and return them.
+    """Remove variables, and arrays, from a model and return them.
 
     Args:
         node: the model.
@@ -147,47 +158,60 @@ def pop(node: Any, *filters: Filter) -> Any:
         One state, or a tuple of states for several filters.
 
     Raises:
-        ValueError: no filter was given.
+        ValueError: no filter was given, or something matches that stands in a tuple. Nothing is
+            removed then.
     """
     if not filters:
         raise ValueError(
             "nnx.pop was not told what to remove. Name the types: nnx.pop(model, nnx.Intermediate)."
         )
-    predicates = predicates_of(filters)
-    parts: list[list[tuple[Path, Any]]] = [[] for _ in filters]
-    removed: dict[int, bool] = {}
-    _pop(node, (), predicates, parts, removed, set())
-    states = tuple(from_flat_state(part) for part in parts)
+    found: list[_Found] = []
+    _find(node, (), predicates_of(filters), found, set())
+    for each in found:
+        if not isinstance(each.holder, Node | list | dict):
+            raise ValueError(_not_removable(each))
+    parts: dict[int, dict[int, tuple[Path, Any]]] = {number: {} for number in range(len(filters))}
+    for each in found:
+        parts[each.filter].setdefault(id(each.child), (each.path, each.child))
+    # from the back, so that what was found in a list stays where it was found until it is removed
+    for each in reversed(found):
+        if isinstance(each.holder, Node):
+            each.holder._drop_child(each.path[-1])
+            note_change(each.holder)
+        else:
+            del each.holder[each.path[-1]]
+    states = tuple(from_flat_state(part.values()) for part in parts.values())
     return states[0] if len(filters) == 1 else states
 
 
-def _pop(
-    node: Any,
-    path: Path,
-    predicates: Any,
-    parts: list[list[tuple[Path, Any]]],
-    removed: dict[int, bool],
-    seen: set[int],
-) -> None:
+class _Found(NamedTuple):
+    """What is to be removed: where it stands, and which filter matched it."""
+
+    holder: Any
+    path: Path
+    child: Any
+    filter: int
+
+
+def _find(node: Any, path: Path, predicates: Any, found: list[_Found], seen: set[int]) -> None:
     if id(node) in seen:
         return
     seen.add(id(node))
-    for key, child in list(children_of(node)):
-        if isinstance(child, Variable):
+    for key, child in children_of(node):
+        if isinstance(child, Variable | jax.Array | np.ndarray):
             number = next((n for n, p in enumerate(predicates) if p((*path, key), child)), None)
-            if number is None:
-                continue
-            if id(child) not in removed:
-                parts[number].append(((*path, key), child))
-                removed[id(child)] = True
-            if isinstance(node, Pytree):
-                node._drop_child(key)
-                node._statuses.pop(key, None)
-                note_change(node)
-            else:
-                del node[key]
+            if number is not None:
+                found.append(_Found(node, (*path, key), child, number))
         elif isinstance(child, Pytree) or nature(child) is None:
-            _pop(child, (*path, key), predicates, parts, removed, seen)
+            _find(child, (*path, key), predicates, found, seen)
+
+
+def _not_removable(found: _Found) -> str:
+    return (
+        f"nnx.pop was asked to remove {errors.path_text(found.path)}, which stands in a "
+        f"{type(found.holder).__name__}: that cannot be changed, so nothing was removed. Keep what "
+        "is to be removed in an attribute, a list or a dictionary."
+    )
 
 
 def set_metadata(node: Any, /, *, only: Filter = Variable, **metadata: Any) -> None:

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 from linnet.base.typing import Array, Dtype
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, param, spread
+from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, param, spread, value_of
 from linnet.nnx.objects.kinds import Param
 from linnet.ops.activation import prelu
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import constant
 
 
@@ -50,9 +51,10 @@ class PReLU(Layer):
 
     def __call__(self, inputs: Array) -> Array:
         """Multiply negative inputs by the slope."""
+        inputs = as_array(inputs, self)
         return prelu(
             inputs,
-            self.negative_slope.get_value(),
+            value_of(self.negative_slope),
             dtype=self.dtype,
             promote_dtype=spread(self.promote_dtype),
         )

@@ -31,6 +31,7 @@ from linnet.nnx.objects.kinds import Param
 from linnet.nnx.random.streams import Rngs
 from linnet.ops import convolution
 from linnet.ops.axes import as_tuple, per_axis
+from linnet.ops.dtypes import as_array
 from linnet.ops.transposed_convolution import conv_transpose
 
 Promote = Callable[..., Any]
@@ -150,10 +151,11 @@ class Conv(Layer):
         Raises:
             ValueError: kernel, padding or mask do not fit the inputs.
         """
-        rank, hook = len(self.kernel_size), self.conv_general_dilated
+        inputs = as_array(inputs, self)
+        rank = len(self.kernel_size)
         return convolution.conv(
             inputs,
-            self.kernel.get_value(),
+            value_of(self.kernel),
             value_of(self.bias),
             self.mask,
             strides=per_axis(self.strides, rank, "strides"),
@@ -165,7 +167,7 @@ class Conv(Layer):
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
             out_sharding=out_sharding,
-            conv_general_dilated=None if hook is default_conv else hook,
+            conv_general_dilated=self.conv_general_dilated,
             promote_dtype=spread(self.promote_dtype),
         )
 
@@ -261,10 +263,11 @@ class ConvTranspose(Layer):
         Raises:
             ValueError: kernel, padding or mask do not fit the inputs.
         """
+        inputs = as_array(inputs, self)
         rank = len(self.kernel_size)
         return conv_transpose(
             inputs,
-            self.kernel.get_value(),
+            value_of(self.kernel),
             value_of(self.bias),
             self.mask,
             strides=per_axis(self.strides, rank, "strides"),

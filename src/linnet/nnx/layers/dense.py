@@ -28,6 +28,7 @@ from linnet.nnx.objects.kinds import Param
 from linnet.nnx.random.streams import Rngs
 from linnet.ops import linear
 from linnet.ops.axes import as_tuple
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import zeros
 from linnet.tree.frozen_dict import FrozenDict
 
@@ -112,16 +113,16 @@ class Linear(Layer):
         Raises:
             ShapeMismatchError: the inputs have other features.
         """
-        hook = self.dot_general
+        inputs = as_array(inputs, self)
         return linear.dense(
             inputs,
-            self.kernel.get_value(),
+            value_of(self.kernel),
             value_of(self.bias),
             dtype=self.dtype,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
             out_sharding=out_sharding,
-            dot_general=None if hook is default_dot_general else hook,
+            dot_general=self.dot_general,
             promote_dtype=spread(self.promote_dtype),
         )
 
@@ -220,10 +221,11 @@ class LinearGeneral(Layer):
         Raises:
             ShapeMismatchError: the inputs have other features.
         """
+        inputs = as_array(inputs, self)
         make = self.dot_general_cls
         return linear.dense_general(
             inputs,
-            self.kernel.get_value(),
+            value_of(self.kernel),
             value_of(self.bias),
             axis=self.axis,
             batch_dims=tuple(self.batch_axis),
@@ -290,8 +292,8 @@ class Einsum(Layer):
     def __init__(
         self,
         einsum_str: str,
-        kernel_shape: Sequence[int],
-        bias_shape: Sequence[int] | None = None,
+        kernel_shape: int | Sequence[int],
+        bias_shape: int | Sequence[int] | None = None,
         *,
         dtype: Dtype | None = None,
         param_dtype: Dtype = jnp.float32,
@@ -308,10 +310,10 @@ class Einsum(Layer):
         given = dict(locals())
         einsum_str = linear.check_einsum(einsum_str)
         stream = params_of(rngs, self)
-        kernel = draw(stream, kernel_init, tuple(kernel_shape), param_dtype)
+        kernel = draw(stream, kernel_init, as_tuple(kernel_shape), param_dtype)
         bias = None
         if bias_shape is not None:
-            drawn = draw(stream, bias_init, tuple(bias_shape), param_dtype)
+            drawn = draw(stream, bias_init, as_tuple(bias_shape), param_dtype)
             bias = param(drawn, bias_metadata)
         self._set_up(
             _KERNEL_AND_BIAS,
@@ -338,17 +340,17 @@ class Einsum(Layer):
         Raises:
             ValueError: the equation is not of two operands and an output.
         """
-        hook = self.einsum_op
+        inputs = as_array(inputs, self)
         equation = self.einsum_str if einsum_str is None else linear.check_einsum(einsum_str)
         return linear.einsum(
             inputs,
-            self.kernel.get_value(),
+            value_of(self.kernel),
             value_of(self.bias),
             equation=equation,
             dtype=self.dtype,
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
             out_sharding=out_sharding,
-            einsum=None if hook is jnp.einsum else hook,
+            einsum=self.einsum_op,
             promote_dtype=spread(self.promote_dtype),
         )

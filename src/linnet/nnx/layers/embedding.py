@@ -16,10 +16,12 @@ from linnet.nnx.layers.layer import (
     param,
     params_of,
     spread,
+    value_of,
 )
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.random.streams import Rngs
 from linnet.ops import embedding
+from linnet.ops.dtypes import as_array
 
 Promote = Callable[..., Any]
 
@@ -79,9 +81,10 @@ class Embed(Layer):
         Raises:
             ValueError: the inputs are not integers.
         """
+        inputs = as_array(inputs, self)
         return embedding.embed(
             inputs,
-            self.embedding.get_value(),
+            value_of(self.embedding),
             dtype=self.dtype,
             out_sharding=out_sharding,
             promote_dtype=spread(self.promote_dtype),
@@ -89,9 +92,10 @@ class Embed(Layer):
 
     def attend(self, query: Array, out_sharding: Any = None) -> Array:
         """Score queries against every row: ``(..., features)`` to ``(..., num_embeddings)``."""
+        query = as_array(query, self)
         return embedding.attend(
             query,
-            self.embedding.get_value(),
+            value_of(self.embedding),
             dtype=self.dtype,
             out_sharding=out_sharding,
             promote_dtype=spread(self.promote_dtype),

@@ -12,6 +12,7 @@ from linnet.nnx.layers.normalization import SCALE_AND_BIAS, Promote, factors, st
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.random.streams import Rngs
 from linnet.ops import normalization
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import ones, zeros
 
 
@@ -95,6 +96,7 @@ class GroupNorm(Layer):
         Raises:
             ShapeMismatchError: ``x`` has other features.
         """
+        x = as_array(x, self)
         return normalization.group_norm(
             x,
             value_of(self.scale),
@@ -174,6 +176,7 @@ class InstanceNorm(Layer):
             ValueError: the first axis, that of the examples, is among the feature axes.
             ShapeMismatchError: ``x`` has other features.
         """
+        x = as_array(x, self)
         features, reduced = normalization.instance_axes(self.feature_axes, x.ndim)
         return normalization.layer_norm(
             x,

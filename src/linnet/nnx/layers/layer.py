@@ -17,8 +17,8 @@ from linnet.base.typing import Dtype, Initializer
 from linnet.nnx.layers.dtypes import promote_dtype
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.module import Module
-from linnet.nnx.objects.pytree import blank
-from linnet.nnx.objects.variable import VariableMetadata
+from linnet.nnx.objects.pytree import attributes_of, blank
+from linnet.nnx.objects.variable import Variable, VariableMetadata
 from linnet.nnx.objects.versions import note_change
 from linnet.nnx.random.streams import Rngs, RngStream
 from linnet.ops import drawing
@@ -55,7 +55,7 @@ class Layer(Module):
 
     def _set_up(self, data: tuple[str, ...], **attributes: Any) -> None:
         """Set all attributes of a new layer at once; ``data`` names those that are variables."""
-        vars(self).update(attributes)
+        attributes_of(self).update(attributes)
         self._statuses.update(dict.fromkeys(data, True))
         note_change(self)
 
@@ -109,7 +109,7 @@ def draw_flat(
 ) -> Any:
     """Draw as a matrix, its first ``split`` axes by the others, and shape; 0 draws a vector."""
     if isinstance(init_fn, drawing.Initializer):
-        return draw(stream, drawing.flattened(init_fn, split), shape, dtype)
+        return draw(stream, drawing.Flattened(init_fn, split), shape, dtype)
     outputs = math.prod(shape[split:])
     flat = (math.prod(shape[:split]), outputs) if split else (outputs,)
     drawn = draw(stream, init_fn, flat, dtype)
@@ -124,8 +124,13 @@ def param(value: Any, metadata: Mapping[str, Any]) -> Param[Any]:
 
 
 def value_of(variable: Any) -> Any:
-    """Return the value of a variable that a layer may lack."""
-    return None if variable is None else variable.get_value()
+    """Return the value of a variable that a layer may lack, or what stands in its place.
+
+    A program may put an array there, or an object of its own that is read like a variable.
+    """
+    if isinstance(variable, Variable):
+        return variable.get_value()
+    return None if variable is None else variable[...]
 
 
 def spread(hook: Callable[..., Any]) -> Callable[..., Any] | None:

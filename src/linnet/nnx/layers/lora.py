@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from linnet.base.typing import Array, Dtype, Initializer
 from linnet.nnx.layers.dense import Linear, default_bias_init
 from linnet.nnx.layers.dtypes import promote_dtype
-from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, draw, params_of, spread
+from linnet.nnx.layers.layer import NO_METADATA, Layer, chosen, draw, params_of, spread, value_of
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.streams import Rngs
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import he_uniform
 from linnet.ops.linear import low_rank
 
@@ -92,6 +93,7 @@ class LoRA(Layer):
             ValueError: the base module cannot be called.
             ShapeMismatchError: ``x`` has other features.
         """
+        x = as_array(x, self)
         base: Any = self.base_module
         if base is not None and not callable(base):
             raise ValueError(
@@ -101,8 +103,8 @@ class LoRA(Layer):
         adapted: Any = None if base is None else base(x, **kwargs)
         return low_rank(
             x,
-            self.lora_a.get_value(),
-            self.lora_b.get_value(),
+            value_of(self.lora_a),
+            value_of(self.lora_b),
             adapted,
             dtype=self.dtype,
             promote_dtype=spread(self.promote_dtype),
@@ -174,10 +176,11 @@ class LoRALinear(Linear):
             x: what to map.
             out_sharding: how the result is laid out over devices of an explicit mesh.
         """
+        x = as_array(x, self)
         return low_rank(
             x,
-            self.lora.lora_a.get_value(),
-            self.lora.lora_b.get_value(),
+            value_of(self.lora.lora_a),
+            value_of(self.lora.lora_b),
             super().__call__(x, out_sharding=out_sharding),
             dtype=self.lora.dtype,
             promote_dtype=spread(self.lora.promote_dtype),

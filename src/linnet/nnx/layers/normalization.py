@@ -27,6 +27,7 @@ from linnet.nnx.objects.kinds import BatchStat, Param
 from linnet.nnx.random.streams import Rngs
 from linnet.ops import normalization, statistics
 from linnet.ops.axes import as_tuple, from_front
+from linnet.ops.dtypes import as_array
 from linnet.ops.initializers import ones, zeros
 
 Promote = Callable[..., Any]
@@ -163,8 +164,9 @@ class BatchNorm(Layer):
             UndecidedModeError: ``use_running_average`` was given neither here nor before.
             ShapeMismatchError: ``x`` has other features.
         """
+        x = as_array(x, self)
         frozen = decided("use_running_average", self, use_running_average, self.use_running_average)
-        running = self.mean.get_value(), self.var.get_value()
+        running = value_of(self.mean), value_of(self.var)
         scale, bias = value_of(self.scale), value_of(self.bias)
         axis = from_front(self.axis, x.ndim)
         if frozen:
@@ -277,6 +279,7 @@ class LayerNorm(Layer):
         Raises:
             ShapeMismatchError: ``x`` has other features.
         """
+        x = as_array(x, self)
         return normalization.layer_norm(
             x,
             value_of(self.scale),
@@ -352,6 +355,7 @@ class RMSNorm(Layer):
         Raises:
             ShapeMismatchError: ``x`` has other features.
         """
+        x = as_array(x, self)
         settings = statistics_settings(self)
         hook = settings.pop("promote_dtype")
         return normalization.layer_norm(

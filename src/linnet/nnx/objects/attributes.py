@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, is_of_a_library
 
 T = TypeVar("T")
 
@@ -26,12 +26,14 @@ _IS_DATA, _IS_STATIC = "__data__", "__static__"
 Data: TypeAlias = Annotated[T, _IS_DATA]  # annotates an attribute in the class body as data
 Static: TypeAlias = Annotated[T, _IS_STATIC]
 
-# type → whether its values are data; None where it depends on what the value holds
-_natures: dict[type, bool | None] = {
+# type → whether its values are data; None where it depends on what the value holds. Of classes of
+# users only those that JAX knows are remembered: others can be registered later, and let go
+_KNOWN: dict[type, bool | None] = {
     **dict.fromkeys((int, float, complex, bool, str, bytes, type(None), type), False),
     **dict.fromkeys((list, tuple, dict), None),
     np.ndarray: True,
 }
+_natures = dict(_KNOWN)
 _data_types: list[type] = [np.ndarray, jax.Array]
 
 
@@ -47,7 +49,7 @@ def register_data_type(type_: T, /) -> T:
     """
     _data_types.append(type_)  # type: ignore[arg-type]
     _natures.clear()
-    _natures[list] = _natures[tuple] = _natures[dict] = None
+    _natures.update(_KNOWN)
     return type_
 
 
@@ -56,14 +58,16 @@ def nature(value: Any) -> bool | None:
     cls = type(value)
     found: Any = _natures.get(cls, MISSING)
     if found is MISSING:
-        if isinstance(value, tuple(_data_types)):
-            found = True
-        elif isinstance(value, type) or jax.tree_util.all_leaves([value]):
-            found = False
-        else:
-            found = None
-        _natures[cls] = found
+        tree = is_tree(value)
+        found = True if isinstance(value, tuple(_data_types)) else None if tree else False
+        if tree or is_of_a_library(cls):
+            _natures[cls] = found
     return found
+
+
+def is_tree(value: Any) -> bool:
+    """Tell whether JAX takes a value for a pytree with children, and not for a leaf."""
+    return not isinstance(value, type) and not jax.tree_util.all_leaves([value])
 
 
 def is_data(value: Any, /) -> bool:

@@ -3,7 +3,7 @@
 import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, Generic, TypeVar, overload
 
 import jax
@@ -11,9 +11,8 @@ import jax
 from linnet.base.errors import LinnetWarning
 from linnet.base.jaxcompat import current_trace
 from linnet.display.outline import Outline, repr_key
-from linnet.nnx.objects import attributes
 from linnet.nnx.objects.module import Module
-from linnet.nnx.objects.pytree import put, wrong_level
+from linnet.nnx.objects.pytree import attributes_of, put, read_mark, wrong_level
 from linnet.nnx.objects.sizes import sizes_text
 from linnet.nnx.objects.versions import note_change
 
@@ -42,20 +41,26 @@ class List(Module, MutableSequence[A], Generic[A]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def _set(self, items: list[Any]) -> None:
+    def _pairs(self) -> list[tuple[Any, bool | None]]:
+        """Return the items, each with whether it was said to be data."""
+        return [(item, self._statuses.get(number)) for number, item in enumerate(self._items)]
+
+    def _set(self, pairs: list[tuple[Any, bool | None]]) -> None:
         if self._level is not current_trace():
             raise wrong_level(self, "its items")
-        put(self, "_items", items)
+        put(self, "_items", [item for item, _ in pairs])
+        statuses: dict[Any, bool] = {k: v for k, v in self._statuses.items() if isinstance(k, str)}
+        for number, (_, said) in enumerate(pairs):
+            if said is not None:
+                statuses[number] = said
+        put(self, "_statuses", statuses)
         note_change(self)
-
-    def _plain(self, value: Any) -> Any:
-        return attributes.read_marker(value)[0] if attributes.is_marker(value) else value
 
     def insert(self, index: int, value: A) -> None:
         """Insert an item before an index."""
-        items = [*self._items]
-        items.insert(index, self._plain(value))
-        self._set(items)
+        pairs = self._pairs()
+        pairs.insert(index, read_mark(self, index, value))
+        self._set(pairs)
 
     def append(self, value: A) -> None:
         """Add an item at the end."""
@@ -69,23 +74,25 @@ class List(Module, MutableSequence[A], Generic[A]):
         return self._items[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        items = [*self._items]
-        items[index] = value if isinstance(index, slice) else self._plain(value)
-        self._set(items)
+        pairs: Any = self._pairs()
+        if isinstance(index, slice):
+            pairs[index] = [read_mark(self, None, each) for each in value]
+        else:
+            pairs[index] = read_mark(self, index, value)
+        self._set(pairs)
 
     def __delitem__(self, index: Any) -> None:
-        items = [*self._items]
-        del items[index]
-        self._set(items)
+        pairs = self._pairs()
+        del pairs[index]
+        self._set(pairs)
 
     def __iter__(self) -> Iterator[A]:
         return iter(self._items)
 
-    # a list that holds something else is another list; identity is what tells objects apart
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
-        return self is other
+        return self is other or (isinstance(other, List | list) and [*self] == [*other])
 
     def _children(self) -> list[tuple[Any, Any]]:
         return [*enumerate(self._items), *super()._children()]
@@ -106,7 +113,9 @@ class List(Module, MutableSequence[A], Generic[A]):
 
     def _drop_child(self, key: Any) -> None:
         if isinstance(key, int):
-            del self._items[key:]
+            pairs = self._pairs()
+            del pairs[key]
+            self._set(pairs)
         else:
             super()._drop_child(key)
 
@@ -152,28 +161,28 @@ class Dict(Module, MutableMapping[str, A], Generic[A]):
             setattr(self, name, value)
 
     def __getitem__(self, key: str) -> A:
-        if key not in self.__dict__:
+        if key not in attributes_of(self):
             raise KeyError(key)
-        return self.__dict__[key]
+        return attributes_of(self)[key]
 
     def __setitem__(self, key: str, value: A) -> None:
         setattr(self, key, value)
 
     def __delitem__(self, key: str) -> None:
-        if key not in self.__dict__:
+        if key not in attributes_of(self):
             raise KeyError(key)
         delattr(self, key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
+        return iter(attributes_of(self))
 
     def __len__(self) -> int:
-        return len(self.__dict__)
+        return len(attributes_of(self))
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
-        return self is other
+        return self is other or (isinstance(other, Mapping) and dict(self) == dict(other))
 
     def _outline_(self) -> Outline:
         name, items = type(self).__name__, self.items()
@@ -213,7 +222,7 @@ class Sequential(Module):
             TypeError: one of them cannot be called, or is given one argument twice.
         """
         if not self.layers:
-            return args[0] if len(args) == 1 else args or kwargs
+            return args[0] if len(args) == 1 else args or kwargs or None
         output: Any = None
         unused = set(kwargs)
         named: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from linnet.nnx.objects import sown
 from linnet.nnx.objects.call_hooks import observed
 from linnet.nnx.objects.kinds import Perturbation, variable_type_from_name
 from linnet.nnx.objects.nodes import iter_graph
-from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.pytree import Pytree, attributes_of
 from linnet.nnx.objects.variable import Variable
 from linnet.state.filters import Filter, to_predicate
 
@@ -94,11 +94,11 @@ class Module(Pytree):
         if captured is sown.NOT_ASKED_FOR or _is_noop(captured, capture_noop):
             return False
         if captured is not None:
-            before = captured[name]._value if name in captured else init_fn()
+            before = captured[name]._raw_value if name in captured else init_fn()
             captured[name] = kind.from_metadata(reduce_fn(before, value), {})
             return True
-        if name in self.__dict__:
-            variable = self.__dict__[name]
+        if name in attributes_of(self):
+            variable = attributes_of(self)[name]
             _check_kind(self, name, variable, kind)
             variable.set_raw_value(reduce_fn(variable.get_raw_value(), value))
         else:
@@ -135,7 +135,7 @@ class Module(Pytree):
         captured = sown.place_for(self, kind)
         if captured is sown.NOT_ASKED_FOR or _is_noop(captured, capture_noop):
             return value
-        home = self.__dict__ if captured is None else captured
+        home = attributes_of(self) if captured is None else captured
         if name not in home:
             zeros = jax.tree.map(jnp.zeros_like, value)
             if captured is None:
@@ -234,7 +234,7 @@ def assign_attributes(node: Any, only: Filter, attributes: Mapping[str, Any]) ->
 
 def not_found(what: str, node: Any, missing: list[str]) -> str:
     """Word the error of attributes that no module of a model has."""
-    known = {name for _, module in iter_modules(node) for name in module.__dict__}
+    known = {name for _, module in iter_modules(node) for name in attributes_of(module)}
     return (
         f"{what} was to set {listing(missing)}, but no module of {type(node).__name__} has an "
         f"attribute of this name.{''.join(near(name, known) for name in missing)} Pass "

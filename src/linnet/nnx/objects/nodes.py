@@ -49,7 +49,7 @@ def child_of(parent: Any, key: Any) -> Any:
     """Return the child of an object, container or pytree by its key."""
     if isinstance(parent, Node):
         return parent._get_child(key)
-    if isinstance(parent, list | tuple | dict):
+    if isinstance(parent, list | dict) or type(parent) is tuple:
         return parent[key]
     return dict(pytree_children(parent)[1])[key]
 
@@ -69,9 +69,8 @@ def _with_child(parent: Any, keys: Path, value: Any) -> Any:
     first, rest = keys[0], keys[1:]
     if rest:
         value = _with_child(child_of(parent, first), rest, value)
-    if isinstance(parent, tuple):
-        items = [*parent[:first], value, *parent[first + 1 :]]
-        return type(parent)(*items) if hasattr(parent, "_fields") else tuple(items)
+    if type(parent) is tuple:
+        return (*parent[:first], value, *parent[first + 1 :])
     treedef, children = pytree_children(parent)
     return treedef.unflatten([value if key == first else child for key, child in children])
 
@@ -101,7 +100,7 @@ def children_of(node: Any) -> list[tuple[Any, Any]]:
     """Return what a node of a graph refers to, static attributes included, with its keys."""
     if isinstance(node, Node):
         return node._children()
-    if isinstance(node, list | tuple):
+    if isinstance(node, list) or type(node) is tuple:
         return list(enumerate(node))
     if isinstance(node, dict):
         return [(key, node[key]) for key in sorted(node, key=sort_key)]

@@ -15,11 +15,14 @@ structure of a model is not used when it is no longer true.
 import abc
 import dataclasses
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import jax
+import numpy as np
 
 from linnet.base import errors
+from linnet.base.errors import near
 from linnet.base.jaxcompat import current_trace
 from linnet.display import notebook
 from linnet.display.outline import Outline, text_of
@@ -35,7 +38,17 @@ T = TypeVar("T")
 put = object.__setattr__
 
 
-class Pytree(Node, metaclass=abc.ABCMeta):
+class _Attributes:
+    """What has the dictionary of attributes; below it the name ``__dict__`` is free."""
+
+    __slots__ = ("__dict__",)
+
+
+_dict = vars(_Attributes)["__dict__"]
+attributes_of: Callable[[Any], dict[str, Any]] = _dict.__get__
+
+
+class Pytree(Node, _Attributes, metaclass=abc.ABCMeta):
     """An object whose attributes are data or static.
 
     Subclasses are registered with JAX as pytrees. With the class argument ``pytree=False`` they are
@@ -51,14 +64,22 @@ class Pytree(Node, metaclass=abc.ABCMeta):
     1.0 red
     """
 
-    __slots__ = ("_layout", "_level", "_statuses", "_version")
+    __slots__ = ("_is_open", "_layout", "_level", "_statuses", "_version")
 
     # attributes that the class body marks as data or static
     _declared: ClassVar[dict[str, bool]] = {}
     _is_pytree: ClassVar[bool] = True
+    # whether no method of the class sets attributes past `__setattr__`
+    _keeps_to_setattr: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make an object without attributes; ``__init__`` sets them."""
+        """Make an object without attributes; ``__init__`` sets them.
+
+        Raises:
+            TypeError: there is no ``__init__`` to take the arguments.
+        """
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            raise _no_init(cls)
         return blank(cls)
 
     def __init_subclass__(cls, *, pytree: bool = True, **kwargs: Any) -> None:
@@ -67,6 +88,9 @@ class Pytree(Node, metaclass=abc.ABCMeta):
         if declared:
             cls._declared = {**cls._declared, **declared}
         cls._is_pytree = pytree
+        cls._keeps_to_setattr = cls.__module__.startswith("linnet.")
+        if vars(cls).get("__slots__") and not cls._keeps_to_setattr:
+            raise TypeError(_slots_refused(cls))
         if pytree:
             jax.tree_util.register_pytree_with_keys(
                 cls, _flatten_with_keys, cls._unflatten, _flatten
@@ -88,6 +112,24 @@ class Pytree(Node, metaclass=abc.ABCMeta):
     # --- attributes --------------------------------------------------------------------------
 
     if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """The attributes.
+
+            Who asks for it may change it past ``__setattr__``, so from then on it is compared
+            with what it held (``graph/changing.py``).
+            """
+            if not self._is_open:
+                _put_open(self, True)
+                note_change(self)
+            return attributes_of(self)
+
+        @__dict__.setter
+        def __dict__(self, attributes: dict[str, Any]) -> None:
+            _dict.__set__(self, attributes)
+            _put_open(self, True)
+            note_change(self)
 
         def __setattr__(self, name: str, value: Any) -> None:
             if self._level is not current_trace():
@@ -117,21 +159,22 @@ class Pytree(Node, metaclass=abc.ABCMeta):
         return attributes.holds_data(value) if status is None else status
 
     def _children(self) -> list[tuple[Any, Any]]:
-        fields = self.__dict__
+        fields = attributes_of(self)
         return [(name, fields[name]) for name in sorted(fields)]
 
     def _get_child(self, key: Any) -> Any:
-        return self.__dict__[key]
+        return attributes_of(self)[key]
 
     def _put_child(self, key: Any, value: Any) -> None:
-        vars(self)[key] = value
+        attributes_of(self)[key] = value
 
     def _fill(self, statics: dict[str, Any]) -> None:
         """Set the static attributes of a new object."""
-        vars(self).update(statics)
+        attributes_of(self).update(statics)
 
     def _drop_child(self, key: Any) -> None:
-        del vars(self)[key]
+        del attributes_of(self)[key]
+        self._statuses.pop(key, None)
 
     @staticmethod
     def _key_entry(key: Any) -> Any:
@@ -141,10 +184,10 @@ class Pytree(Node, metaclass=abc.ABCMeta):
     # --- Python's own protocols --------------------------------------------------------------
 
     def __getstate__(self) -> Any:
-        return {"attributes": dict(self.__dict__), "statuses": dict(self._statuses)}
+        return {"attributes": dict(attributes_of(self)), "statuses": dict(self._statuses)}
 
     def __setstate__(self, state: Any) -> None:
-        vars(self).update(state["attributes"])
+        attributes_of(self).update(state["attributes"])
         put(self, "_statuses", state["statuses"])
 
     def __repr__(self) -> str:
@@ -156,7 +199,7 @@ class Pytree(Node, metaclass=abc.ABCMeta):
 
     def _shown(self) -> dict[str, Any]:
         """Return the attributes that a reader is shown."""
-        return {name: v for name, v in self.__dict__.items() if not name.startswith("_")}
+        return {name: v for name, v in attributes_of(self).items() if not name.startswith("_")}
 
     def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
         note = sizes_text(self)
@@ -172,6 +215,7 @@ _put_level = Pytree.__dict__["_level"].__set__
 _put_version = Pytree.__dict__["_version"].__set__
 _put_statuses = Pytree.__dict__["_statuses"].__set__
 _put_layout = Pytree.__dict__["_layout"].__set__
+_put_open = Pytree.__dict__["_is_open"].__set__
 
 
 def blank(cls: type[T]) -> T:
@@ -181,6 +225,7 @@ def blank(cls: type[T]) -> T:
     _put_version(made, 0)
     _put_statuses(made, {})
     _put_layout(made, None)
+    _put_open(made, False)
     return made
 
 
@@ -189,7 +234,7 @@ def blank(cls: type[T]) -> T:
 
 def _note_assignment(owner: Any, name: str, value: Any, kind: bool | None) -> None:
     """Note an assignment as a structural change, if it is one, and warn if it drops a variable."""
-    old = owner.__dict__.get(name)
+    old = attributes_of(owner).get(name)
     if isinstance(old, Variable) and not isinstance(value, Variable) and _is_array(value):
         warnings.warn(errors.VariableReplacedWarning(name, type(old).__name__), stacklevel=3)
     if owner._version and not (kind and _is_array(old) and _is_array(value)):
@@ -198,14 +243,26 @@ def _note_assignment(owner: Any, name: str, value: Any, kind: bool | None) -> No
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, jax.Array) or (
-        hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, Variable)
-    )
+    return isinstance(value, jax.Array | np.ndarray)
 
 
 def _marked(owner: Any, name: str, field: Any) -> tuple[Any, bool]:
     value, as_data = attributes.read_marker(field)
     return value, _checked(owner, name, value, as_data)
+
+
+def read_mark(owner: Any, name: Any, value: Any) -> tuple[Any, bool | None]:
+    """Return an item without its marker, and what the marker said.
+
+    Raises:
+        ValueError: it is marked as static, and holds data.
+    """
+    if not attributes.is_marker(value):
+        return value, None
+    item, as_data = attributes.read_marker(value)
+    if not as_data and attributes.holds_data(item):
+        raise ValueError(_static_with_data(owner, name, item))
+    return item, as_data
 
 
 def _checked(owner: Any, name: str, value: Any, as_data: bool) -> bool:
@@ -229,6 +286,23 @@ def _explicitly_static(owner: Any, name: str, value: Any) -> str:
         f"{type(owner).__name__}.{name} was marked with nnx.static, and is now set to "
         f"data ({type(value).__name__}). Write `self.{name} = nnx.data(...)` to change "
         "what it is."
+    )
+
+
+def _no_init(cls: type) -> TypeError:
+    error = TypeError(f"{cls.__name__}() takes no arguments")
+    meant = near("__init__", [name for name in vars(cls) if name.startswith("_")])
+    error.add_note(
+        f"{cls.__name__} has no __init__ that could take them.{meant} Write one, or declare the "
+        "attributes in a class under @nnx.dataclass."
+    )
+    return error
+
+
+def _slots_refused(cls: type) -> str:
+    return (
+        f"{cls.__name__} declares __slots__. The attributes of a Pytree are found in its __dict__, "
+        "so one in a slot would be no part of the model. Leave __slots__ out."
     )
 
 
@@ -280,7 +354,7 @@ def check_pytree(pytree: Any) -> None:
             f"check_pytree was given a {type(pytree).__name__}; it checks objects whose class "
             "derives from nnx.Pytree, such as modules."
         )
-    for name, value in pytree.__dict__.items():
+    for name, value in attributes_of(pytree).items():
         if pytree._statuses.get(name) is False and attributes.holds_data(value):
             raise ValueError(_static_with_data(pytree, name, value))
 

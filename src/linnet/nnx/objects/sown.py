@@ -68,5 +68,5 @@ def record(module: Any, name: str, result: Any) -> None:
     for capture in running_captures.get():
         place = capture.place(module) if capture.outputs else None
         if place is not None:
-            before = place[name]._value if name in place else ()
+            before = place[name]._raw_value if name in place else ()
             place[name] = capture.outputs.from_metadata((*before, result), {})

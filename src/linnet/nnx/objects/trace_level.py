@@ -55,7 +55,7 @@ class _Mark:
 
 def watch_copy(variable: Any) -> None:
     """Mark a variable that JAX has just made of a tracer, as the copy of one outside."""
-    if is_tracing() and trace_of(variable._value) is current_trace():
+    if is_tracing() and trace_of(variable._raw_value) is current_trace():
         object.__setattr__(variable, "_lost", _Mark())
 
 

@@ -19,6 +19,7 @@ Three rules:
 
 import copy
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -26,6 +27,7 @@ import jax
 
 from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
+from linnet.base.static_keys import static_key
 from linnet.base.typing import MISSING
 from linnet.display import notebook
 from linnet.display.outline import Outline, text_of
@@ -80,7 +82,7 @@ class Variable(Node, Generic[A]):
     1.0 calls
     """
 
-    __slots__ = ("__weakref__", "_level", "_lost", "_metadata", "_value", "_version")
+    __slots__ = ("__weakref__", "_level", "_lost", "_metadata", "_raw_value", "_version")
 
     if TYPE_CHECKING:  # what a checker cannot know: the attributes of the value
 
@@ -122,7 +124,7 @@ class Variable(Node, Generic[A]):
 
     def get_value(self, *, index: Any = MISSING) -> A:
         """Return the value, or the part of it at an index."""
-        value = self._value
+        value = self._raw_value
         metadata = self._metadata
         if metadata and "on_get_value" in metadata:
             for hook in metadata["on_get_value"]:
@@ -139,8 +141,8 @@ class Variable(Node, Generic[A]):
         """
         if isinstance(value, Variable):
             value = value.get_value()
-        if index is not MISSING and (index is not ... or _fills(self._value, value)):
-            value = _with_part(self._value, index, value)
+        if index is not MISSING and (index is not ... or _fills(self._raw_value, value)):
+            value = _with_part(self._raw_value, index, value)
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
             for hook in metadata["on_set_value"]:
@@ -149,7 +151,7 @@ class Variable(Node, Generic[A]):
 
     def get_raw_value(self) -> A:
         """Return the value as it is stored, without hooks."""
-        return self._value
+        return self._raw_value
 
     def set_raw_value(self, value: A, *, _unsafe_bypass_check: bool = False) -> None:
         """Store a value, without hooks.
@@ -180,7 +182,7 @@ class Variable(Node, Generic[A]):
         @property
         def raw_value(self) -> A:
             """The value as it is stored, without hooks."""
-            return self._value
+            return self._raw_value
 
         @raw_value.setter
         def raw_value(self, value: A) -> None:
@@ -234,7 +236,7 @@ class Variable(Node, Generic[A]):
                     "value: types of variables are not mixed. Pass `other[...]`."
                 )
             value = value.get_raw_value()
-        kept = self._value if value is MISSING else value
+        kept = self._raw_value if value is MISSING else value
         metadata = {**self._metadata, **_normalised(updates)} if updates else dict(self._metadata)
         return self.from_metadata(kept, metadata)
 
@@ -340,7 +342,7 @@ class Variable(Node, Generic[A]):
         self._replace_metadata({k: v for k, v in self._metadata.items() if k != name})
 
     def _replace_metadata(self, metadata: dict[str, Any]) -> None:
-        if metadata == self._metadata:
+        if static_key(metadata) == static_key(self._metadata):
             return
         if self._level is not current_trace():
             trace_level.refuse(self, "changes the metadata of")
@@ -373,14 +375,15 @@ class Variable(Node, Generic[A]):
             except AttributeError as error:
                 raise AttributeError(
                     f"{type(self).__name__} has no metadata {name!r}, and its value, a "
-                    f"{type(self._value).__name__}, has no such attribute either."
+                    f"{type(self._raw_value).__name__}, has no such attribute either."
                 ) from error
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if name in _SETTABLE or hasattr(type(self), name):
-                object.__setattr__(self, name, value)
-            else:
+            if not hasattr(inspect.getattr_static(type(self), name, None), "__set__"):
                 raise AttributeError(_not_settable(self, name))
+            object.__setattr__(self, name, value)
+            if name == "__class__":
+                note_change(self)
 
         def __delattr__(self, name: str) -> None:
             self.del_metadata(name)
@@ -412,18 +415,20 @@ class Variable(Node, Generic[A]):
         return item in self.get_value()  # type: ignore[operator]
 
     def __bool__(self) -> bool:
-        return bool(self.get_value())
+        value: Any = self.get_value()
+        # as of a list: whether there is anything in it, so that `if layer.bias:` can be written
+        return len(value) > 0 if getattr(value, "ndim", 0) else bool(value)
 
     def __copy__(self) -> Self:
         return self.copy()
 
     def __deepcopy__(self, memo: Any) -> Self:
-        made = self.from_metadata(copy.deepcopy(self._value, memo), dict(self._metadata))
+        made = self.from_metadata(copy.deepcopy(self._raw_value, memo), dict(self._metadata))
         memo[id(self)] = made
         return made
 
     def __reduce__(self) -> Any:
-        return _restored, (type(self), self._value, self._metadata)
+        return _restored, (type(self), self._raw_value, self._metadata)
 
     def __repr__(self) -> str:
         return text_of(self)
@@ -432,10 +437,10 @@ class Variable(Node, Generic[A]):
         return Outline(f"{type(self).__name__}(", self._parts(), ")", self._size_note())
 
     def _parts(self) -> dict[str, Any]:
-        return {"value": self._value, **self._metadata}
+        return {"value": self._raw_value, **self._metadata}
 
     def _size_note(self) -> str:
-        size = size_of(self._value)
+        size = size_of(self._raw_value)
         return f" # {size}" if size else ""
 
     def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
@@ -452,9 +457,7 @@ _put_level = Variable.__dict__["_level"].__set__
 _put_version = Variable.__dict__["_version"].__set__
 _put_lost = Variable.__dict__["_lost"].__set__
 _put_metadata = Variable.__dict__["_metadata"].__set__
-_put_value = Variable.__dict__["_value"].__set__
-
-_SETTABLE = frozenset({"value", "raw_value"})
+_put_value = Variable.__dict__["_raw_value"].__set__
 
 
 def _restored(cls: Any, value: Any, metadata: dict[str, Any]) -> Any:
@@ -557,7 +560,7 @@ def _flatten(variable: Variable[Any]) -> tuple[tuple[Any], tuple[tuple[str, Any]
     if variable._lost is not None:
         variable._lost.flattened(variable)
     metadata = variable._metadata
-    return (variable._value,), tuple(sorted(metadata.items())) if metadata else ()
+    return (variable._raw_value,), tuple(sorted(metadata.items())) if metadata else ()
 
 
 _VALUE_KEY = jax.tree_util.GetAttrKey("value")

@@ -27,7 +27,7 @@ from jax import random
 
 from linnet.base import errors
 from linnet.base.typing import PRNGKey
-from linnet.nnx.objects.pytree import Pytree
+from linnet.nnx.objects.pytree import Pytree, attributes_of
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.samplers import KeySource
 from linnet.ops.keys import DeferredKey
@@ -190,7 +190,7 @@ class Rngs(KeySource, Pytree):
         Raises:
             UnknownStreamError: there is neither.
         """
-        attributes = vars(self)
+        attributes = attributes_of(self)
         found = attributes.get(name)
         if found is None and not name.startswith("_"):
             found = attributes.get("default")
@@ -202,17 +202,21 @@ class Rngs(KeySource, Pytree):
         return self._stream(name)
 
     def __contains__(self, name: Any) -> bool:
-        return isinstance(vars(self).get(name), RngStream)
+        return isinstance(attributes_of(self).get(name), RngStream)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, value in vars(self).items() if isinstance(value, RngStream))
+        return (name for name, value in attributes_of(self).items() if isinstance(value, RngStream))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def items(self) -> Iterator[tuple[str, RngStream]]:
         """Iterate over names and streams."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, RngStream))
+        return (
+            (name, value)
+            for name, value in attributes_of(self).items()
+            if isinstance(value, RngStream)
+        )
 
     def __call__(self) -> PRNGKey:
         """Return the next key of the stream ``default``."""

@@ -76,7 +76,7 @@ class CapturedInside:
                 for name, variable in place.items():
                     if id(variable) not in self.entered:
                         kept.append((number, module, name, type(variable)))
-                        values.append(variable._value)
+                        values.append(variable._raw_value)
         return tuple(kept), values
 
 
@@ -92,7 +92,7 @@ class Places:
         self._captures = [capture for capture, numbers in running.items() if numbers]
         modules = tuple(map(running.__getitem__, self._captures))
         kept = [
-            ((number, module, name, type(variable)), variable._value)
+            ((number, module, name, type(variable)), variable._raw_value)
             for number, capture in enumerate(self._captures)
             for module in modules[number]
             for name, variable in capture.kept(members[module]).items()

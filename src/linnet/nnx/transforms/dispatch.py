@@ -38,7 +38,7 @@ from linnet.nnx.transforms.eval_shape import shapes_of
 from linnet.nnx.transforms.publish import Outcome, publish
 from linnet.nnx.transforms.store import ObjectStore, ObjectStructure, places_of
 
-_set_raw = Variable.__dict__["_value"].__set__
+_set_raw = Variable.__dict__["_raw_value"].__set__
 
 # type → whether its values are objects of NNX (True), never hold any (False), or may (None)
 _roles: dict[type, bool | None] = {
@@ -120,9 +120,9 @@ def _lay_out(layout: Layout, asked: list[Any]) -> bool:
     moved = [
         (cell, sharding)
         for cell, sharding in zip(layout.cells, asked, strict=True)
-        if sharding is not None and any(lies != sharding for lies in _shardings_of(cell._value))
+        if sharding is not None and any(lies != sharding for lies in _shardings_of(cell._raw_value))
     ]
-    values = jax.device_put([cell._value for cell, _ in moved], [where for _, where in moved])
+    values = jax.device_put([cell._raw_value for cell, _ in moved], [where for _, where in moved])
     for (cell, _), value in zip(moved, values, strict=True):
         cell.set_raw_value(value)
     return bool(moved)

@@ -10,7 +10,7 @@ from linnet.base.typing import MISSING, Path
 from linnet.lift import grad as lift
 from linnet.lift.engine import Group, carry
 from linnet.nnx.graph.graphdef import rebuild
-from linnet.nnx.graph.states import nested
+from linnet.nnx.graph.states import from_flat_state
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import with_value
 from linnet.nnx.transforms import captured
@@ -169,7 +169,7 @@ class Differentiated:
         for place, path, cell, grad in rows:
             if place == number:
                 found[path[0]].append((path[1:], with_value(cell, grad)))
-        return list(map(nested, found))
+        return list(map(from_flat_state, found))
 
 
 @transform

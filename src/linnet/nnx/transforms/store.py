@@ -204,13 +204,13 @@ class ObjectInside:
         if self._gain_axes(seen, places):
             graphdef, seen = walk(all_roots)
         origins = tuple([before.get(id(member), -1) for member in seen.members])
-        same = graphdef is self.structure.graphdef and origins == tuple(range(len(origins)))
+        same = graphdef == self.structure.graphdef and origins == tuple(range(len(origins)))
         values_before = self.structure.of_variables(self.values)
         entered = {id(self.members[index]): value for index, value in values_before.items()}
         handed: list[list[int]] = [[] for _ in self.plan.groups]
         values: list[list[Any]] = [[] for _ in self.plan.groups]
         for number, (cell, place) in enumerate(zip(seen.cells, places, strict=True)):
-            value = cell._value
+            value = cell._raw_value
             old = entered.get(id(cell), _ABSENT)
             if same and not isinstance(cell, Variable):
                 old = self.values[number]
