@@ -169,16 +169,17 @@ class TraverseItem(Traversal):
 
     def update(self, fn: Change, inputs: Any) -> Any:
         """Replaces the item, or the items."""
-        found = inputs[self._key]
-        value = [fn(item) for item in found] if isinstance(self._key, slice) else fn(found)
+        key, several = self._key, isinstance(self._key, slice)
+        found = inputs[key]
+        value = [fn(item) for item in found] if several else fn(found)
         if isinstance(inputs, FrozenDict):
-            return cast("FrozenDict[Any, Any]", inputs).copy({self._key: value})
+            return cast("FrozenDict[Any, Any]", inputs).copy({key: value})
         if isinstance(inputs, tuple):
             entries = list(cast("tuple[Any, ...]", inputs))
-            entries[self._key] = value
+            entries[key] = value
             return _tuple_like(cast("tuple[Any, ...]", inputs), entries)
         changed = copy.copy(inputs)
-        changed[self._key] = value
+        changed[key] = value
         return changed
 
 
