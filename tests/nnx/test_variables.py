@@ -456,3 +456,11 @@ def test_what_does_not_fit_is_told():
     with pytest.raises(ValueError, match=r"write `variable\.set_value"):
         v[0] = jnp.ones(3)
     assert v.shape == (2,)
+
+
+@pytest.mark.parametrize("sort", ["hijax", "ref"])
+def test_variables_of_another_sort_are_refused(sort):
+    """Where one is made: nothing that was asked for is left out silently."""
+    with pytest.raises(errors.VariableSortError, match=rf"Param\({sort}=True|{sort}=True\)"):
+        nnx.Param(jnp.ones(2), **{sort: True})
+    assert nnx.Param(jnp.ones(2), hijax=False, ref=False).get_metadata() == {}

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 import jax
 import numpy as np
 
+from linnet.base import errors
 from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
 from linnet.base.static_keys import static_key
@@ -97,6 +98,8 @@ class Variable(Node, Generic[A]):
         ref: bool | None = None,
         **metadata: Any,
     ) -> None:
+        if hijax or ref:
+            raise errors.VariableSortError(type(self).__name__, hijax, ref)
         _put_level(self, current_trace())
         _put_version(self, 0)
         _put_lost(self, None)
