@@ -71,10 +71,10 @@ def _state(layout: Layout) -> Any:
 
 
 def _filled(tree: dict[Any, Any], leaves: list[Any]) -> dict[Any, Any]:
-    return {
-        key: leaves[child] if type(child) is int else _filled(child, leaves)
-        for key, child in tree.items()
-    }
+    made: dict[Any, Any] = {}
+    for key, child in tree.items():  # a comprehension would be a frame more for each level
+        made[key] = leaves[child] if type(child) is int else _filled(child, leaves)
+    return made
 
 
 def _states(layout: Layout, filters: tuple[Filter, ...], *, exhaustive: bool) -> tuple[Any, ...]:
