@@ -303,6 +303,41 @@ def test_a_change_of_a_pytree_is_seen(what):
     assert_same(program)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("what", PYTREES)
+def test_arrays_in_pytrees_are_set_and_changed(what, nested):
+    """A compiled function sets an array in one; what the user changes in it later is seen."""
+
+    def program(nnx):
+        class Holder(nnx.Module):
+            def __init__(self):
+                kept = PYTREES[what](nnx, jnp.array(1.0))
+                self.kept = nnx.data((kept,)) if nested else nnx.data(kept)
+
+        def inner(m):
+            return m.kept[0] if nested else m.kept
+
+        model = Holder()
+        read = nnx.jit(lambda m: inner(m)["a"] * 1)
+
+        @nnx.jit
+        def rise(m):
+            inner(m)["a"] = inner(m)["a"] + 1
+
+        results = [read(model)]
+        for value in (5.0, 7.0):
+            rise(model)
+            results.append(read(model))
+            inner(model)["a"] = jnp.array(value)
+            results.append(read(model))
+            inner(model)["a"] = nnx.Param(jnp.array(value + 1))
+            results += [read(model), jax.tree.leaves(nnx.state(model))]
+            inner(model)["a"] = jnp.array(value)
+        return results
+
+    assert_same(program)
+
+
 class Plain(nnx.Module):
     """Stands in the programs below."""
 

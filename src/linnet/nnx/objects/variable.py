@@ -353,7 +353,10 @@ class Variable(Node, Generic[A]):
         self._replace_metadata({k: v for k, v in self._metadata.items() if k != name})
 
     def _replace_metadata(self, metadata: dict[str, Any]) -> None:
-        if static_key(metadata) == static_key(self._metadata):
+        old = self._metadata
+        if len(old) == len(metadata) and all(old.get(k, MISSING) is v for k, v in metadata.items()):
+            return
+        if static_key(metadata) == static_key(old):
             return
         if self._level is not current_trace():
             trace_level.refuse(self, "changes the metadata of")
