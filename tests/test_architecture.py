@@ -395,3 +395,73 @@ def test_type_checkers_see_what_is_loaded_on_demand(facade):
     fetched = {name.partition("=")[0] for name in text.split() if not name.endswith(":")}
     above = {"compat"}  # imports the façade itself, so that this may not import it
     assert {name for name in seen if not name.startswith("_")} == fetched - above
+
+
+CHANGING = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
+CHANGING |= {"setdefault", "update"}
+LASTING = {"ContextVar", "WeakKeyDictionary", "WeakSet", "WeakValueDictionary", "count", "local"}
+
+
+def _called(function):
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+def remembered_in(tree):
+    """Name what a module remembers beyond a call: caches, and values that its functions change."""
+    found = set()
+    values = {}
+    for node in tree.body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        named = node.targets if isinstance(node, ast.Assign) else [node.target]
+        values |= {each.id: node.value for each in named if isinstance(each, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            decorators = [getattr(each, "func", each) for each in node.decorator_list]
+            if {"cache", "lru_cache"} & set(map(_called, decorators)):
+                found.add(node.name)
+        elif isinstance(node, ast.Global):
+            found.update(node.names)
+        changed = [*getattr(node, "targets", ()), getattr(node, "target", None)]
+        if isinstance(node, ast.Call) and _called(node.func) in CHANGING:
+            changed.append(node.func)
+        for each in changed:
+            if isinstance(each, ast.Subscript | ast.Attribute):
+                found.update({_called(each.value)} & values.keys())
+    local = {
+        each.name
+        for each in tree.body
+        if isinstance(each, ast.ClassDef) and "local" in map(_called, each.bases)
+    }
+    made = {n: _called(v.func) for n, v in values.items() if isinstance(v, ast.Call)}
+    return found | {name for name, cls in made.items() if cls in LASTING | local}
+
+
+def test_what_is_remembered_is_listed():
+    """Each cache, memo and changing value stands in `docs/architecture.md`, with its test."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.split("## What is remembered", 1)[1].split("\n## ", 1)[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    listed = {}
+    for row in rows:
+        first, last = row.split(" | ")[0], row.rsplit(" | ", 1)[1]
+        place, *names = re.findall(r"`([^`]+)`", first)
+        file, name = place.split(": ")
+        listed.setdefault(file, set()).update([name, *names])
+        for test in re.findall(r"`(test_\w+\.py)`", last):
+            assert list((ROOT / "tests").rglob(test)), test
+    for file in sorted(SOURCE.rglob("*.py")):
+        names = remembered_in(ast.parse(file.read_text(encoding="utf-8")))
+        name = file.relative_to(SOURCE).as_posix()
+        assert names <= listed.get(name, set()), (name, names - listed.get(name, set()))
+
+
+def test_what_remembers_is_recognised():
+    """The reading of sources that the list rests on finds what it is to find."""
+    source = (
+        "import functools, threading\nFIXED = {1: 2}\na = {}\nb = []\n"
+        "c = threading.local()\nd = 0\n"
+        "class T(threading.local): ...\ne = T()\n@functools.cache\ndef f(): a[1] = 2; b.append(1)\n"
+        "def g():\n    global d\n    d = FIXED[1]\n"
+    )
+    assert remembered_in(ast.parse(source)) == {"a", "b", "c", "d", "e", "f"}

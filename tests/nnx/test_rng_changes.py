@@ -202,3 +202,25 @@ def test_backup_of_keys():
         return shown(changed)
 
     assert_same(program)
+
+
+RULES = {
+    "split and fork": {"split": {"params": 4}, "fork": "params"},
+    "split and broadcast": {"split": {"params": 4}, "broadcast": {"params": 2}},
+    "broadcast and fork": {"broadcast": {"params": 4}, "fork": ["params", "dropout"]},
+    "split, and fork of the rest": {"split": {"params": 4}, "fork": ...},
+    "split of the rest, and fork": {"split": 4, "fork": "params"},
+    "three streams": {"split": {"params": 4}, "broadcast": {"dropout": 2}, "fork": "default"},
+    "two filters of one": {"split": {"params": 4, ...: 2}},
+}
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+def test_what_is_done_to_a_stream_is_said_once(rules):
+    """A stream that two of `split`, `broadcast` and `fork` name is an error, as in Flax."""
+
+    def program(nnx):
+        rngs = nnx.with_rngs(nnx.Rngs(0, params=1, dropout=2), graph_updates=False, **rules)
+        return {name: rngs[name].key.shape for name in ("default", "params", "dropout")}
+
+    assert_same(program)

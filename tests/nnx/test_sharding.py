@@ -319,6 +319,36 @@ def test_optimizer_sharding(given, types, compiled):
     assert_same(program)
 
 
+# --- the axis of a transformation ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["layers", None, "a"])
+@pytest.mark.parametrize("given", [("a", "b"), ("a",), (None, "b"), P("a", "b")], ids=str)
+@each_mesh
+def test_axes_of_transformations(types, given, name):
+    """A variable made in `nnx.vmap` names the axis it gets; in `nnx.scan` it is without it."""
+
+    def program(nnx):
+        told = {"transform_metadata": {nnx.PARTITION_NAME: name}}
+        seen = []
+
+        def make(_):
+            return nnx.Dict(w=nnx.Param(ones(), out_sharding=given))
+
+        def step(model, x):
+            seen.append(model.w.get_metadata("out_sharding"))
+            return x
+
+        with jax.set_mesh(mesh_of(types)):
+            model = nnx.vmap(make, **told)(jnp.arange(2))
+            axes = (0, nnx.Carry)
+            nnx.scan(step, in_axes=axes, out_axes=nnx.Carry, **told)(model, jnp.ones(()))
+            spec = nnx.get_partition_spec(nnx.state(model))["w"].get_value()
+        return model.w.get_metadata("out_sharding"), lies(model.w), seen, str(spec)
+
+    assert_same(program)
+
+
 # --- setting -------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """States: nested mappings of variables, taken apart and put together, beside Flax's."""
 
+import copy
 import pickle
 
 import jax
@@ -105,3 +106,65 @@ def test_pickles():
     """A state comes back from a pickle as it was."""
     state = _state(nnx)
     assert pickle.loads(pickle.dumps(state)) == state
+
+
+def unpacked(nnx, *filters):
+    """The parts of a model with a part."""
+    m = nnx.Dict(k=nnx.Param(jnp.ones(2)), n=nnx.Dict(v=nnx.BatchStat(jnp.zeros(1))))
+    return nnx.unpack(m, *filters)
+
+
+def written(nnx):
+    """Set, add and delete entries of a part."""
+    part = unpacked(nnx)
+    part["k"] = nnx.Param(jnp.full(2, 3.0))
+    first = nnx.merge(part).k[...]
+    part.k = nnx.Param(jnp.full(2, 4.0))
+    second = nnx.merge(jax.tree.map(lambda x: x + 1, part)).k[...]
+    del part["k"]
+    return first, second, list(part), part.get("k", 5), type(jax.tree.map(jnp.shape, part)).__name__
+
+
+PARTS = {
+    "names": lambda nnx: (sorted(unpacked(nnx)), len(unpacked(nnx)), "k" in unpacked(nnx)),
+    "items": lambda nnx: [(key, type(v).__name__) for key, v in unpacked(nnx).items()],
+    "entries": lambda nnx: (unpacked(nnx)["n"]["v"][...], unpacked(nnx).n.v[...]),
+    "missing": lambda nnx: unpacked(nnx)["z"],
+    "missing attribute": lambda nnx: unpacked(nnx).z,
+    "paths": lambda nnx: [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(unpacked(nnx))
+    ],
+    "written": written,
+    "equal": lambda nnx: [
+        nnx.unpack(nnx.Dict(k=nnx.Param(1.0))) == other
+        for other in (
+            nnx.unpack(nnx.Dict(k=nnx.Param(1.0))),
+            nnx.unpack(nnx.Dict(k=nnx.Param(2.0))),
+            3,
+        )
+    ],
+    "flat": lambda nnx: [path for path, _ in nnx.to_flat_state(unpacked(nnx))],
+    "pure": lambda nnx: nnx.to_pure_dict(unpacked(nnx)),
+    "two parts": lambda nnx: [sorted(part) for part in unpacked(nnx, nnx.Param, ...)],
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_are_read_and_written_like_states(name):
+    """What `nnx.unpack` returns is a mapping like the state in it."""
+    assert_same(PARTS[name])
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_parts_are_copied_and_pickled(copied):
+    """A copy of a part, or one from a pickle, is the same part."""
+    part = copied(unpacked(nnx))
+    assert nnx.to_pure_dict(part)["k"].tolist() == [1.0, 1.0]
+    assert nnx.merge(part).n.v.shape == (1,)
+
+
+def test_the_only_part_of_a_variable():
+    """A variable taken apart is put together again; Flax takes objects only."""
+    assert nnx.merge(jax.tree.map(lambda x: x + 1, nnx.unpack(nnx.Param(1.0))))[...] == 2.0

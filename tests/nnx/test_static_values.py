@@ -7,6 +7,7 @@ import enum
 import functools
 import pickle
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -302,6 +303,41 @@ def test_a_change_of_a_pytree_is_seen(what):
     assert_same(program)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("what", PYTREES)
+def test_arrays_in_pytrees_are_set_and_changed(what, nested):
+    """A compiled function sets an array in one; what the user changes in it later is seen."""
+
+    def program(nnx):
+        class Holder(nnx.Module):
+            def __init__(self):
+                kept = PYTREES[what](nnx, jnp.array(1.0))
+                self.kept = nnx.data((kept,)) if nested else nnx.data(kept)
+
+        def inner(m):
+            return m.kept[0] if nested else m.kept
+
+        model = Holder()
+        read = nnx.jit(lambda m: inner(m)["a"] * 1)
+
+        @nnx.jit
+        def rise(m):
+            inner(m)["a"] = inner(m)["a"] + 1
+
+        results = [read(model)]
+        for value in (5.0, 7.0):
+            rise(model)
+            results.append(read(model))
+            inner(model)["a"] = jnp.array(value)
+            results.append(read(model))
+            inner(model)["a"] = nnx.Param(jnp.array(value + 1))
+            results += [read(model), jax.tree.leaves(nnx.state(model))]
+            inner(model)["a"] = jnp.array(value)
+        return results
+
+    assert_same(program)
+
+
 class Plain(nnx.Module):
     """Stands in the programs below."""
 
@@ -420,23 +456,25 @@ def test_structures_are_pickled():
     assert copy.deepcopy(graphdef) is graphdef
 
 
-@pytest.mark.parametrize("depth", [100, 480])
-def test_deep_models(depth):
-    """A chain of modules as deep as Flax takes it is split, merged, copied and compiled."""
+def chained(nnx, depth):
+    """Compile, copy and compare a chain of modules."""
 
-    def program(nnx):
-        class Link(nnx.Module):
-            def __init__(self, inner):
-                self.inner, self.w = inner, nnx.Param(jnp.ones(()))
+    class Link(nnx.Module):
+        def __init__(self, inner):
+            self.inner, self.w = inner, nnx.Param(jnp.ones(()))
 
-        model = None
-        for _ in range(depth):
-            model = Link(model)
-        read = nnx.jit(lambda m: m.w[...])
-        same = nnx.graphdef(nnx.clone(model)) == nnx.graphdef(model)
-        return read(model), read(nnx.merge(*nnx.split(model))), same
+    model = None
+    for _ in range(depth):
+        model = Link(model)
+    read = nnx.jit(lambda m: m.w[...])
+    same = nnx.graphdef(nnx.clone(model)) == nnx.graphdef(model)
+    return read(model), read(nnx.merge(*nnx.split(model))), same
 
-    assert_same(program)
+
+def test_deep_models():
+    """A chain as deep as Flax takes with any Python, and one as deep as it takes with some."""
+    assert_same(lambda nnx: chained(nnx, 100))
+    assert chained(nnx, 480) == (1.0, 1.0, True)
 
 
 class Kind(enum.Enum):
@@ -583,3 +621,67 @@ def test_fresh_values_share_no_containers():
     assert made.y["a"] is not value.y["a"]
     assert made.y["a"]["b"] is not value.y["a"]["b"]
     assert made.x[0] is inside
+
+
+ROWS = {
+    "a Python number: `int`, `float`, `bool`": [3, 2.0, True],
+    "a string": ["s"],
+    "`None`": [None],
+    "a tuple of numbers": [(1, 2)],
+    "a named tuple of numbers": [NT(1, 2)],
+    "a list of numbers": [[1, 2]],
+    "a dictionary of numbers": [{"a": 1}],
+    "a set": [{1, 2}],
+    "a member of an enumeration": [Kind.A],
+    "a dataclass": [dataclasses.make_dataclass("Plain", ["x"])(1)],
+    "a dataclass registered as a pytree": [Pair(1)],
+    "any other object, a function, a dtype": [Token("a"), jnp.sin, jnp.float32],
+    "a scalar of NumPy: `np.float32(1)`": [np.float32(1)],
+    "an array of NumPy, also of no dimensions": [np.ones(2), np.array(1.0)],
+    "an array of JAX, also of no dimensions": [jnp.ones(2), jnp.array(1.0)],
+    "a random key": [jax.random.key(0)],
+    "a tuple with arrays": [(jnp.ones(1), 1)],
+    "a named tuple with arrays": [NT(jnp.ones(1), 2)],
+    "a list of arrays": [[jnp.ones(1)]],
+    "a dictionary of arrays": [{"a": jnp.ones(1)}],
+}
+
+
+def what_it_is(value, mark):
+    """Say in a word of the page what a value is as an attribute."""
+    seen = []
+
+    def look(m):
+        seen.append([isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(m.v)])
+        return 0
+
+    model = nnx.Dict()
+    try:
+        model.v = mark(copy.copy(value))
+    except ValueError:
+        return "refused"
+    leaves, in_state = (len(jax.tree.leaves(tree)) for tree in (model, nnx.state(model)))
+    if not leaves:
+        return "static"
+    try:
+        nnx.jit(look)(model)
+        jax.jit(look)(model)
+    except TypeError:
+        return "no array"
+    if in_state == leaves and all(map(all, seen)):
+        return "leaf"
+    assert all(seen[1])
+    assert sum(seen[0]) == in_state
+    return "arrays" if in_state else "numbers"
+
+
+def test_the_page_says_what_is_data():
+    """Each cell of the table in `docs/data.md` is what happens."""
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")][1:]
+    said = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+    marks = (lambda x: x, nnx.data, nnx.static)
+    for name, values in ROWS.items():
+        for value in values:
+            assert [what_it_is(value, mark) for mark in marks] == said[name], (name, value)
+    assert said.keys() == ROWS.keys()

@@ -476,3 +476,64 @@ def test_metadata_may_hold_arrays():
         return v.mask
 
     assert_same(program)
+
+
+FILLINGS = {
+    "the same": lambda: jnp.zeros(2),
+    "another dtype": lambda: jnp.full(2, 3, jnp.int32),
+    "bfloat16": lambda: jnp.full(2, 3, jnp.bfloat16),
+    "a number": lambda: 3,
+    "a scalar": lambda: jnp.array(3.0),
+    "a list": lambda: [1.0, 2.0],
+    "numpy": lambda: np.full(2, 3.0, np.float32),
+    "another shape": lambda: jnp.zeros(3),
+    "another rank": lambda: jnp.zeros((1, 3)),
+    "none": lambda: None,
+}
+SETTERS = {
+    "[...]": lambda v, x: v.__setitem__(..., x),
+    "[0]": lambda v, x: v.__setitem__(0, x),
+    "value": lambda v, x: setattr(v, "value", x),
+    "set_value": lambda v, x: v.set_value(x),
+}
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("how", SETTERS)
+@pytest.mark.parametrize("old", ["jax", "numpy"])
+@pytest.mark.parametrize("new", FILLINGS)
+def test_filling_keeps_shape_and_dtype(old, new, how, traced):
+    """``v[...] = x`` fills the array that is there; ``v.value = x`` puts another in its place."""
+    if old == "numpy" and traced:
+        old = "jax"  # inside of a compiled function all arrays are JAX's
+
+    def program(nnx):
+        made = jnp.ones(2) if old == "jax" else np.ones(2, np.float32)
+        m = nnx.Dict(a=nnx.Param(made))
+
+        def fill(m):
+            SETTERS[how](m.a, FILLINGS[new]())
+
+        (nnx.jit(fill) if traced else fill)(m)
+        value = m.a.get_value()
+        return type(value).__name__, value
+
+    assert_same(program)
+
+
+def test_what_does_not_fit_is_told():
+    """With both shapes, and what to write to change the shape."""
+    v = nnx.Param(jnp.ones(2))
+    with pytest.raises(ValueError, match=r"A Param of shape \(2,\) was set at \[\.\.\.\].*\(3,\)"):
+        v[...] = jnp.ones(3)
+    with pytest.raises(ValueError, match=r"write `variable\.set_value"):
+        v[0] = jnp.ones(3)
+    assert v.shape == (2,)
+
+
+@pytest.mark.parametrize("sort", ["hijax", "ref"])
+def test_variables_of_another_sort_are_refused(sort):
+    """Where one is made: nothing that was asked for is left out silently."""
+    with pytest.raises(errors.VariableSortError, match=rf"Param\({sort}=True|{sort}=True\)"):
+        nnx.Param(jnp.ones(2), **{sort: True})
+    assert nnx.Param(jnp.ones(2), hijax=False, ref=False).get_metadata() == {}

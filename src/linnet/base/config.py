@@ -8,10 +8,14 @@ plain to read (the hot paths read some of them on every call) and changed only b
 To add a flag, write one more ``bool_flag`` or ``int_flag`` at the end of this file.
 """
 
+import functools
 import os
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from linnet.base.typing import MISSING
 
 T = TypeVar("T")
 
@@ -258,21 +262,44 @@ nnx_sow_capture_noop = bool_flag(
 
 
 class FlagSetting:
-    """Sets a flag: for good, or for a ``with`` block. A subclass names the flag."""
+    """Sets a flag in this thread: for good, for a ``with`` block, or in each call of a function.
+
+    A subclass names the flag. Other threads go on with what they have set, or else with the value
+    of the process, which ``config.update`` sets.
+    """
 
     _flag: str
 
     def __init__(self, value: Any, /) -> None:
-        self._before = getattr(config, self._flag)
-        config.update(self._flag, value)
+        self._value = _FLAGS[self._flag].checked(value)
+        self._before = _of_thread.__dict__.get(self._flag, MISSING)
+        setattr(_of_thread, self._flag, self._value)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *exc: object) -> None:
-        config.update(self._flag, self._before)
+        if self._before is MISSING:
+            _of_thread.__dict__.pop(self._flag, None)
+        else:
+            setattr(_of_thread, self._flag, self._before)
+
+    def __call__(self, f: Any, /) -> Any:
+        """Decorate a function: the flag is set while it runs, and not now."""
+        self.__exit__()
+
+        @functools.wraps(f)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with type(self)(self._value):
+                return f(*args, **kwargs)
+
+        return call
 
     @classmethod
     def current_value(cls) -> Any:
-        """Return the present value."""
-        return getattr(config, cls._flag)
+        """Return the value in this thread."""
+        value = _of_thread.__dict__.get(cls._flag, MISSING)
+        return getattr(config, cls._flag) if value is MISSING else value
+
+
+_of_thread = threading.local()

@@ -42,10 +42,18 @@ class Row:
     shown: Mapping[str, Any] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """Several things in one cell, one below the other."""
+
+    parts: list[Any]
+
+
 def render(
     title: str,
     rows: Sequence[Row],
     *,
+    kind: str = "module",
     console_kwargs: Mapping[str, Any] | None = None,
     table_kwargs: Mapping[str, Any] | None = None,
     column_kwargs: Mapping[str, Any] | None = None,
@@ -55,6 +63,7 @@ def render(
     Args:
         title: what is shown, the name of the model.
         rows: the calls, in order.
+        kind: what the column with the classes of modules is called.
         console_kwargs: for ``rich.console.Console``.
         table_kwargs: for ``rich.table.Table``.
         column_kwargs: for each column.
@@ -80,7 +89,7 @@ def render(
     table = rich_table.Table(
         **{"title": f"{title} Summary", "caption": _caption(everything), **options}
     )
-    headers = ["path", "module", "inputs", "outputs", *counts, *kinds]
+    headers = ["path", kind, "inputs", "outputs", *counts, *kinds]
     footers = [""] * (len(headers) - len(kinds) - 1) + ["Total", *(_text(totals[k]) for k in kinds)]
     last_text = len(headers) - len(kinds) - 1
     for i, (header, footer) in enumerate(zip(headers, footers, strict=True)):
@@ -94,14 +103,14 @@ def render(
     settings = {"force_terminal": True, "force_jupyter": False} | dict(console_kwargs or {})
     console = rich_console.Console(**{"file": out, **settings})
     console.print(table)
-    return f"\n{out.getvalue()}\n"
+    return out.getvalue()
 
 
 def _cells(row: Row, counts: Sequence[str], kinds: Sequence[str]) -> list[str]:
     numbers = [str(getattr(row, count) or 0) for count in counts]
-    nothing = isinstance(row.inputs, list) and not row.inputs
-    inputs = "" if nothing else outline(row.inputs)
-    cells = ["/".join(row.path), row.module, inputs, outline(row.outputs)]
+    inputs = row.inputs.parts if isinstance(row.inputs, Listed) else [row.inputs]
+    shown = "\n".join("" if part == [] else outline(part) for part in inputs)
+    cells = ["/".join(row.path), row.module, shown, outline(row.outputs)]
     return [*cells, *numbers, *(_variables(row, kind) for kind in kinds)]
 
 

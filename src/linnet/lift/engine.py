@@ -34,8 +34,7 @@ import jax
 
 from linnet.base import errors
 from linnet.base.typing import Path
-from linnet.lift.arguments import reveal_static
-from linnet.state.filters import Predicate
+from linnet.state.filters import Nothing, Predicate
 
 Groups = tuple[Any, ...]
 """The values of a store, one pytree for each group of a plan, in the plan's order."""
@@ -92,9 +91,8 @@ class Plan:
         for number, group in enumerate(self.groups):
             if group.picks(path, variable):
                 return number
-        raise errors.UnplacedVariableError(
-            path, type(variable).__name__, self.transform, [group.picks for group in self.groups]
-        )
+        picks = [group.picks for group in self.groups if not isinstance(group.picks, Nothing)]
+        raise errors.UnplacedVariableError(path, type(variable).__name__, self.transform, picks)
 
     def placements(self) -> tuple[Any, ...]:
         """Return the placement of every group."""
@@ -129,8 +127,9 @@ class Changes:
 class Inside(Protocol):
     """A store rebuilt inside a transformation, for one call of the user's function."""
 
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call the user's function on the arguments."""
+        ...
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """End the call: return what changed, and the result freed of what the store owns."""
@@ -201,8 +200,7 @@ class Pure:
             What changed, and the result.
         """
         inside = self.structure.enter(self.plan, groups, arguments)
-        args, kwargs = reveal_static(inside.args, inside.kwargs)
-        return inside.leave(self.function(*args, **kwargs))
+        return inside.leave(inside.call(self.function))
 
 
 PureFunction: TypeAlias = Callable[[Groups, Any], tuple[Changes, Any]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from linnet.base import errors
 from linnet.lift.engine import Changes, Groups, Plan, PureFunction, Run
 
 differentiated = "differentiated"
@@ -53,6 +54,17 @@ def _with(items: tuple[Any, ...], places: Sequence[int], values: Sequence[Any]) 
     return tuple(changed)
 
 
+def _pair(plan: Plan, result: Any) -> Any:
+    """Return what a function with another output returned.
+
+    Raises:
+        AuxiliaryResultError: it is no pair.
+    """
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise errors.AuxiliaryResultError(plan.transform, result)
+    return result
+
+
 def value_and_grad(places: Sequence[int], *, has_aux: bool, **options: Any) -> Run:
     """Return what runs a pure function and differentiates what it returns.
 
@@ -70,7 +82,8 @@ def value_and_grad(places: Sequence[int], *, has_aux: bool, **options: Any) -> R
 
         def value_of(inputs: Any) -> tuple[Any, tuple[Changes, Any]]:
             changes, result = run(inputs)
-            return result[0] if has_aux else result, (changes, result)
+            value = _pair(plan, result)[0] if has_aux else result
+            return value, (changes, result)
 
         taken = jax.value_and_grad(value_of, has_aux=True, **options)(inputs)
         (_, (changes, result)), grads = taken
@@ -96,7 +109,7 @@ def vjp(places: Sequence[int], *, has_aux: bool) -> Run:
 
         def outputs_of(inputs: Any) -> tuple[Any, tuple[Changes, Any]]:
             changes, result = run(inputs)
-            outputs, other = result if has_aux else (result, None)
+            outputs, other = _pair(plan, result) if has_aux else (result, None)
             return outputs, (changes, other)
 
         outputs, pullback, (changes, other) = jax.vjp(outputs_of, inputs, has_aux=True)

@@ -126,6 +126,7 @@ from linnet.nnx.transforms.axes import (
     Carry as Carry,
     StateAxes as StateAxes,
     StateSharding as StateSharding,
+    prefix as prefix,
 )
 from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape
 from linnet.nnx.transforms.grad import (
@@ -228,7 +229,7 @@ _COMING = frozenset(
     (
         *("Bidirectional", "GRUCell", "LSTMCell", "OptimizedLSTMCell", "RNN", "RNNCellBase"),
         *("SimpleCell", "SpectralNorm", "WeightNorm", "bridge", "checkify", "cond", "custom_vjp"),
-        *("deprecations", "extract", "fori_loop", "jvp", "make_jaxpr", "pmap", "prefix"),
+        *("deprecations", "extract", "fori_loop", "jvp", "make_jaxpr", "pmap"),
         *("proxy_caller", "reprlib", "shard_map", "switch", "tracers", "transform_metadata"),
         *("while_loop", "wrappers"),
     )

@@ -1,16 +1,17 @@
 """Capturing: collect what a model sows, or would be perturbed by, during one call.
 
-Nothing stays on the model; ``objects/sown.py`` says where the values go.
+Nothing stays on the model; ``objects/sown.py`` says where the values go, and
+``transforms/captured.py`` how they come out of transformations.
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from linnet.nnx.graph.states import State, filter_state, from_flat_state
+from linnet.nnx.objects import sown
+from linnet.nnx.objects.call_hooks import methods_observed
 from linnet.nnx.objects.module import Module, iter_modules
-from linnet.nnx.objects.sown import Capture, running_captures
 from linnet.nnx.objects.variable import Variable
 
 
@@ -19,12 +20,14 @@ def capture(
 ) -> Callable[..., Any]:
     """Make a function return also what the modules it gets sow during the call.
 
+    That includes what they sow inside of transformations: ``nnx.vmap`` and ``nnx.scan`` stack it.
+
     Args:
         fn: a module, a bound method of one, or a function that gets modules as arguments. A
             variable type instead makes a decorator.
         *var_types: which types of variables to capture.
         init: a state of captured values to start from, such as the perturbations at which a
-            gradient is taken.
+            gradient is taken, of whatever types.
         method_outputs: a variable type; the result of every method of every module is captured,
             too, under the name of the method and as this type.
 
@@ -55,13 +58,13 @@ def capture(
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         owner = getattr(fn, "__self__", fn)
         roots = [owner] if isinstance(owner, Module) else [*args, *kwargs.values()]
-        roots = [root for root in roots if isinstance(root, Module)]
-        if not roots:
+        modules = _modules_of(roots)
+        if not modules:
             raise ValueError(
                 f"nnx.capture(fn, ...) captures what modules sow, but fn, {fn!r}, is no module and "
                 "was called without one among its arguments. Pass the module as an argument."
             )
-        return _run(fn, args, kwargs, roots, var_types, init, method_outputs)
+        return _run(fn, args, kwargs, modules, var_types, init, method_outputs)
 
     return wrapper
 
@@ -70,29 +73,28 @@ def _run(
     fn: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    roots: list[Any],
+    modules: list[tuple[Any, Any]],
     types: tuple[Any, ...],
     init: Any,
     outputs: Any,
 ) -> Any:
 
     asked = types if outputs is None or outputs in types else (*types, outputs)
-    running = Capture(asked, outputs)
-    modules = _modules_of(roots)
-    for path, module in modules:
-        running.places[id(module)] = (module, _initial(init, path))
-    running_captures.append(running)
-    undo = _record_methods([module for _, module in modules], running) if outputs else None
-    try:
+    starts = [_initial(init, path) for path, _ in modules]
+    # what there is to start from is used, too, if only what comes of it is asked for
+    given = [type(variable) for start in starts for variable in start.values()]
+    running = sown.Capture(tuple(dict.fromkeys((*asked, *given))), outputs)
+    for (_, module), start in zip(modules, starts, strict=True):
+        running.add(module, start)
+    classes = {type(module) for _, module in modules} if outputs else ()
+    methods = methods_observed(classes, but=set(dir(Module)) - {"__call__"})
+    with sown.running(running), methods:
         result = fn(*args, **kwargs)
-    finally:
-        running_captures.remove(running)
-        if undo is not None:
-            undo()
     flat = [
         ((*path, name), variable)
         for path, module in modules
-        for name, variable in running.places[id(module)][1].items()
+        for name, variable in running.kept(module).items()
+        if type(variable) in asked
     ]
     state = from_flat_state(flat) if flat else State({})
     if len(asked) == 1:
@@ -120,43 +122,3 @@ def _initial(init: Any, path: tuple[Any, ...]) -> dict[str, Any]:
         level = level[key]
     # a copy: what is captured must not change the state that was passed
     return {name: v.copy() for name, v in level.items() if isinstance(v, Variable)}
-
-
-def _record_methods(modules: list[Any], running: Capture) -> Callable[[], None]:
-    """Have the methods of the classes of some modules keep their results, for a while."""
-    replaced: list[tuple[Any, str, Any]] = []
-    for cls in {type(module) for module in modules}:
-        for name, method in _own_methods(cls):
-            replaced.append((cls, name, vars(cls).get(name)))
-            setattr(cls, name, _recorded(name, method, running))
-
-    def undo() -> None:
-        for cls, name, before in replaced:
-            if before is None:
-                delattr(cls, name)
-            else:
-                setattr(cls, name, before)
-
-    return undo
-
-
-def _own_methods(cls: Any) -> list[tuple[str, Any]]:
-    known = set(dir(Module)) - {"__call__"}
-    return [
-        (name, method)
-        for name, method in inspect.getmembers(cls, inspect.isfunction)
-        if name not in known and (not name.startswith("_") or name == "__call__")
-    ]
-
-
-def _recorded(name: str, method: Any, running: Capture) -> Any:
-    @functools.wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = method(self, *args, **kwargs)
-        place = running.place(self)
-        if place is not None:
-            before = place[name]._raw_value if name in place else ()
-            place[name] = running.outputs.from_metadata((*before, result), {})
-        return result
-
-    return wrapper

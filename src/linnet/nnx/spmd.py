@@ -1,6 +1,6 @@
 """Whole models on a mesh: the partition specs and shardings of their states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -11,13 +11,9 @@ from linnet.nnx.graph.views import (
     abstract_with_sharding as abstract_with_sharding,
     as_abstract as as_abstract,
 )
+from linnet.nnx.objects import sharding as by_variable
 from linnet.nnx.objects.kinds import with_metadata
-from linnet.nnx.objects.sharding import (
-    add_axis as add_axis,
-    remove_axis as remove_axis,
-    sharding_of,
-    spec_of,
-)
+from linnet.nnx.objects.sharding import sharding_of, spec_of
 from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.nnx.transforms.eval_shape import eval_shape as eval_shape
 from linnet.state.partitioning import PARTITION_NAME as PARTITION_NAME
@@ -55,6 +51,44 @@ def get_named_sharding(tree: A, mesh: Any) -> A:
         specs,
         is_leaf=lambda x: isinstance(x, PartitionSpec),
     )
+
+
+def add_axis(tree: A, index: int, transform_metadata: Mapping[Any, Any]) -> A:
+    """Say in the metadata of the variables in a tree that their values got an axis.
+
+    Args:
+        tree: a state, or a pytree of variables; these are changed.
+        index: where the axis is.
+        transform_metadata: what it is called, as for ``nnx.vmap``.
+
+    Raises:
+        ValueError: the axis has no ``nnx.PARTITION_NAME``.
+    """
+    return _each_told(by_variable.add_axis, tree, index, transform_metadata)
+
+
+def remove_axis(tree: A, index: int, transform_metadata: Mapping[Any, Any]) -> A:
+    """Say in the metadata of variables that their values lost an axis; undoes :func:`add_axis`.
+
+    Raises:
+        ValueError: the axis has no ``nnx.PARTITION_NAME``, or another one.
+    """
+    return _each_told(by_variable.remove_axis, tree, index, transform_metadata)
+
+
+def _each_told(tell: Callable[..., None], tree: A, index: int, names: Mapping[Any, Any]) -> A:
+    if PARTITION_NAME not in names:
+        raise ValueError(
+            f"An axis was described by transform_metadata={dict(names)!r}, which does not say what "
+            "it is called on a mesh. Add nnx.PARTITION_NAME: name, or None for no axis of the mesh."
+        )
+
+    def told(leaf: Any) -> Any:
+        if isinstance(leaf, Variable):
+            tell(leaf, index, names)
+        return leaf
+
+    return jax.tree.map(told, tree, is_leaf=is_variable)
 
 
 def get_abstract_model(

@@ -67,7 +67,7 @@ def to_state_dict(target: Any) -> Any:
 
     Raises:
         SerializationError: two keys of a dict are the same once they are strings, or a registered
-            function did not return a dict with strings for keys.
+            function returned a dict with other keys than strings.
 
     >>> to_state_dict({"layers": [1, (2, 3)]})
     {'layers': {'0': 1, '1': {'0': 2, '1': 3}}}
@@ -76,10 +76,10 @@ def to_state_dict(target: Any) -> Any:
     if handler is None:
         return target
     state: Any = handler.save(target)
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in cast("Any", state)):
+    if isinstance(state, dict) and not all(isinstance(key, str) for key in cast("Any", state)):
         raise SerializationError(
             f"the function registered for the state of {type(target).__name__} returned {state!r}, "
-            "but a state dict is a dict whose keys are strings, so that it can be written and "
+            "but the keys of a state dict are strings, so that it can be written and "
             "found again; return {'name': to_state_dict(value), ...}"
         )
     return cast("Any", state)

@@ -93,6 +93,7 @@ def _struct(clz: type[T], options: Mapping[str, Any]) -> type[T]:
             (children if each.metadata.get("pytree_node", True) else structure).append(each.name)
     jax.tree_util.register_dataclass(made, children, structure)
     setattr(made, _REGISTERED, tuple(children))
+    made._flax_dataclass = True  # the mark by which programs tell structs
     return made
 
 

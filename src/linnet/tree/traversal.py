@@ -151,30 +151,35 @@ class TraverseMerge(Traversal):
 
 
 class TraverseItem(Traversal):
-    """Selects the item at a key or index.
+    """Selects the item at a key or index, or each item of a slice.
 
     Args:
-        key: the key or index.
+        key: the key, index or slice.
     """
 
     def __init__(self, key: Any) -> None:
         self._key = key
 
     def iterate(self, inputs: Any) -> Iterator[Any]:
-        """Yields the item."""
-        yield inputs[self._key]
+        """Yields the item, or the items."""
+        if isinstance(self._key, slice):
+            yield from inputs[self._key]
+        else:
+            yield inputs[self._key]
 
     def update(self, fn: Change, inputs: Any) -> Any:
-        """Replaces the item."""
-        value = fn(inputs[self._key])
+        """Replaces the item, or the items."""
+        key, several = self._key, isinstance(self._key, slice)
+        found = inputs[key]
+        value = [fn(item) for item in found] if several else fn(found)
         if isinstance(inputs, FrozenDict):
-            return cast("FrozenDict[Any, Any]", inputs).copy({self._key: value})
+            return cast("FrozenDict[Any, Any]", inputs).copy({key: value})
         if isinstance(inputs, tuple):
             entries = list(cast("tuple[Any, ...]", inputs))
-            entries[self._key] = value
+            entries[key] = value
             return _tuple_like(cast("tuple[Any, ...]", inputs), entries)
         changed = copy.copy(inputs)
-        changed[self._key] = value
+        changed[key] = value
         return changed
 
 

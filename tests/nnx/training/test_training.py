@@ -81,6 +81,71 @@ def _ema(nnx, **options):
     return values(nnx.state(averaged)), values(nnx.state(m)), averaged.first.bias is m.first.bias
 
 
+def _ema_shared(nnx, **options):
+    m = nnx.Dict(w=nnx.Param(X), s=nnx.BatchStat(2 * X), n=nnx.Dict(w=nnx.Param(3 * X)), name="m")
+    ema = nnx.EMA(m, 0.5, **options)
+    averaged = ema.apply_to(m)
+    for variable in (m.w, m.s, m.n.w):
+        variable[...] = variable[...] + 1
+    ema.update(m)
+    averaged.n.w[...] = averaged.n.w[...] * 2
+    same = [averaged.w is m.w, averaged.s is m.s, averaged.n is m.n, averaged.name]
+    again = ema.apply_to(m)
+    return same, again.w is averaged.w, values(nnx.state(averaged)), values(nnx.state(m))
+
+
+def _tree_mode(nnx, **how):
+    m = nnx.Dict(layer=layer(nnx), statistics=nnx.BatchStat(jnp.ones(2)))
+    optimizer = nnx.Optimizer(m, optax.adam(0.1), wrt=nnx.Param)
+
+    @nnx.jit(**how)
+    def step(m, optimizer):
+        value, grads = nnx.value_and_grad(lambda m: loss(m.layer), **how)(m)
+        optimizer.update(m, grads)
+        return value
+
+    return [step(m, optimizer) for _ in range(3)], values(nnx.state(m))
+
+
+def _unpacked(nnx):
+    m = layer(nnx)
+    optimizer = nnx.Optimizer(m, optax.sgd(0.1), wrt=nnx.Param)
+    part = nnx.unpack(m, nnx.Param)
+    optimizer.update(m, nnx.grad(lambda part: (nnx.merge(part)(X) ** 2).mean())(part))
+    return values(nnx.state(m))
+
+
+def _line_search(nnx):
+    m = layer(nnx)
+    optimizer = nnx.Optimizer(m, optax.lbfgs(), wrt=nnx.Param)
+    graphdef = nnx.graphdef(m)
+    value, grads = nnx.value_and_grad(loss)(m)
+    optimizer.update(
+        m, grads, grad=grads, value=value, value_fn=lambda p: loss(nnx.merge(graphdef, p))
+    )
+    return values(nnx.state(m))
+
+
+def _masked(nnx, mask):
+    metrics = metrics_of(nnx)
+    both = nnx.MultiMetric(accuracy=metrics.Accuracy(), loss=metrics.Average())
+    batch = {"logits": jnp.eye(2), "labels": jnp.array([0, 0]), "values": jnp.array([1.0, 2.0])}
+    both.update(**batch, mask=mask)
+    return both.compute()
+
+
+def _unmasked(nnx):
+    metrics = metrics_of(nnx)
+
+    class Plain(metrics.Average):
+        def update(self, values):
+            super().update(values=values)
+
+    both = nnx.MultiMetric(plain=Plain(), loss=metrics.Average())
+    both.update(values=jnp.array([1.0, 3.0]), mask={"loss": jnp.array([True, False])})
+    return both.compute()
+
+
 def _train_state(nnx):
     graphdef, params = nnx.split(layer(nnx))
     state = nnx.TrainState.create(graphdef, params=params, tx=optax.adam(0.1))
@@ -159,6 +224,20 @@ PROGRAMS = {
         if v.has_metadata("unit")
     ],
     "EMA": lambda nnx: _ema(nnx, only=nnx.Param),
+    "EMA of everything": _ema_shared,
+    "EMA of parameters": lambda nnx: _ema_shared(nnx, only=nnx.Param),
+    "EMA of another model": lambda nnx: nnx.EMA(nnx.Dict(q=nnx.Param(X)), 0.5).apply_to(layer(nnx)),
+    "gradients of a tree": lambda nnx: _tree_mode(nnx, graph=False),
+    "gradients of values": lambda nnx: _tree_mode(nnx, graph_updates=False),
+    "gradients of a part": _unpacked,
+    "line search": _line_search,
+    "masks by metric": lambda nnx: _masked(
+        nnx, {"accuracy": jnp.array([True, False]), "loss": jnp.array([False, True])}
+    ),
+    "a mask for one metric": lambda nnx: _masked(nnx, {"loss": jnp.array([False, True])}),
+    "no masks": lambda nnx: _masked(nnx, {}),
+    "one mask for all": lambda nnx: _masked(nnx, jnp.array([True, False])),
+    "a metric without masks": _unmasked,
     "train state": _train_state,
     "average": _average,
     "average of another name": lambda nnx: _average(nnx, "loss"),
@@ -211,3 +290,41 @@ def test_optimizers_go_through_jit_once():
         step(m, optimizer)
     assert len(traces) == 1
     assert optimizer.step[...] == 3
+
+
+MISTAKES = {
+    "no transformation": (lambda: nnx.Optimizer(layer(nnx), None, wrt=nnx.Param), "None for tx"),
+    "one that is not called": (
+        lambda: nnx.Optimizer(layer(nnx), optax.sgd, wrt=nnx.Param),
+        "it has no init",
+    ),
+    "arguments in another order": (
+        lambda: nnx.Optimizer(optax.sgd(0.1), layer(nnx), wrt=nnx.Param),
+        r"Write nnx\.Optimizer\(model, optax",
+    ),
+    "no transformation in a state": (
+        lambda: nnx.TrainState.create(nnx.graphdef(layer(nnx)), params=nnx.State({}), tx=None),
+        r"Write nnx\.TrainState\.create",
+    ),
+    "a number for a metric": (lambda: nnx.MultiMetric(a=3), "given a=3, which is no metric"),
+    "a class for a metric": (
+        lambda: nnx.MultiMetric(a=nnx.metrics.Average),
+        r"such as a=nnx\.metrics\.Average\('a'\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_arguments_that_are_something_else(name):
+    """What is no optimizer and no metric is told by name where it is given."""
+    mistake, told = MISTAKES[name]
+    with pytest.raises(TypeError, match=told):
+        mistake()
+
+
+def test_metrics_of_lists():
+    """Metrics take lists of numbers; Flax takes arrays only."""
+    accuracy, average = nnx.metrics.Accuracy(), nnx.metrics.Average()
+    accuracy.update(logits=[[0.0, 1.0], [1.0, 0.0]], labels=[1, 1])
+    average.update(values=[1.0, 2.0])
+    assert (accuracy.compute(), average.compute()) == (0.5, 1.5)

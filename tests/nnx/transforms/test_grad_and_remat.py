@@ -58,7 +58,63 @@ PROGRAMS = {
         layer(nnx), 2, X
     ),
     "remat method": lambda nnx: _remat_method(nnx),
+    "by a state": lambda nnx: _by_leaves(nnx, nnx.state(statistics(nnx))),
+    "by a part of a state": lambda nnx: values(
+        nnx.grad(lambda s: s.a[...] ** 2)(nnx.state(statistics(nnx), nnx.BatchStat))
+    ),
+    "by a dictionary": lambda nnx: _by_leaves(nnx, dict(statistics(nnx).items())),
+    "by a statistic": lambda nnx: nnx.grad(lambda v: v[...] ** 2)(statistics(nnx).a),
+    "by a state, DiffState": lambda nnx: _by_leaves(
+        nnx, nnx.state(statistics(nnx)), nnx.DiffState(0, nnx.BatchStat)
+    ),
+    "by a model of statistics": lambda nnx: _by_leaves(nnx, statistics(nnx)),
+    "by models beside statistics": lambda nnx: jax.tree.leaves(
+        nnx.grad(lambda d: squared(d["m"]) * d["v"][...])(
+            {"m": statistics(nnx), "v": nnx.BatchStat(jnp.array(5.0))}
+        )
+    ),
+    "DiffState, values only": lambda nnx: nnx.grad(
+        squared, argnums=nnx.DiffState(0, nnx.Param), graph_updates=False
+    )(statistics(nnx)),
+    "aliases": lambda nnx: _aliases(nnx),
+    "aliases, values only": lambda nnx: _aliases(nnx, graph_updates=False),
+    "an array deleted": lambda nnx: _deleted(nnx),
+    "an array replaced": lambda nnx: _deleted(nnx, nnx.BatchStat(jnp.zeros(3))),
 }
+
+
+def statistics(nnx):
+    """A model of a statistic and a parameter."""
+    return nnx.Dict(a=nnx.BatchStat(jnp.array(2.0)), b=nnx.Param(jnp.array(3.0)))
+
+
+def squared(m):
+    """A number."""
+    return m["a"][...] ** 2 * m["b"][...]
+
+
+def _by_leaves(nnx, argument, by=0):
+    grads = nnx.grad(squared, argnums=by)(argument)
+    return [(str(path), g) for path, g in jax.tree_util.tree_leaves_with_path(grads)]
+
+
+def _aliases(nnx, **how):
+    p, q = nnx.Param(jnp.array(2.0)), nnx.Param(jnp.array(3.0))
+    f = nnx.grad(lambda m: m["a"][0] * m["a"][1] + m["b"], **how)
+    grads = f({"a": [p, q], "b": p})
+    return jax.tree.leaves(grads), type(grads["b"]).__name__
+
+
+def _deleted(nnx, instead=None):
+    m = nnx.Dict(w=nnx.Param(jnp.array(2.0)), h=nnx.data(jnp.ones(2)))
+
+    def f(m):
+        del m.h
+        if instead is not None:
+            m.h = instead
+        return m.w[...] ** 2
+
+    return nnx.grad(f)(m).w[...], hasattr(m, "h")
 
 
 def _value(nnx):

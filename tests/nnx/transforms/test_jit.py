@@ -13,6 +13,7 @@ from differential.nnx import assert_same
 from differential.nnx_models import layer, model, values
 from linnet import nnx
 from linnet.base import errors
+from linnet.nnx.graph.layout import layout_of
 
 X = jnp.ones((1, 2))
 
@@ -287,6 +288,61 @@ def test_keyword_arguments():
     assert m.count[...] == 4
 
 
+def test_a_model_forgets_the_programs_that_are_gone():
+    """What a model remembers of compiled functions goes when they do."""
+    m = model(nnx)
+
+    def noted():
+        return [note for note in layout_of(m).notes if type(note) is int]
+
+    for scale in range(6):
+
+        @nnx.jit
+        def step(m, x, scale=scale):
+            m.count[...] += scale
+            return m(x)
+
+        step(m, X)
+        del step
+        jax.clear_caches()
+        gc.collect()
+    assert len(noted()) <= 2
+
+
+def test_equal_outcomes_are_told_apart():
+    """A program that sets one variable is not taken for one of the same number that is gone."""
+    m = nnx.Dict(a=nnx.Variable(jnp.array(0)), b=nnx.Variable(jnp.array(0)))
+    for _ in range(3):
+        for name in "ab":
+
+            @nnx.jit
+            def step(m, name=name):
+                m[name][...] += 1
+
+            step(m)
+            step(m)
+            del step
+            gc.collect()
+    assert (m.a[...], m.b[...]) == (6, 6)
+
+
+def test_partials_can_be_lowered():
+    """A function with its model bound is lowered and compiled for the other arguments."""
+
+    def program(nnx):
+        m = model(nnx)
+        f = nnx.jit_partial(lambda m, x: m(x), m, graph_updates=False)
+        compiled = f.lower(X).compile()
+        shape = f.eval_shape(X)
+        return compiled(X), compiled(2 * X), f.trace(X).lower().compile()(X), f(X), shape.shape
+
+    assert_same(program)
+    m = model(nnx)
+    f = nnx.jit_partial(lambda m, x: m(x), m)
+    f.lower(X).compile()(X)
+    assert (f.__name__, m.count[...]) == ("<lambda>", 1)
+
+
 def test_the_cache_keeps_no_model_alive():
     """A compiled function, and a model it was called with, let other models go."""
     step = nnx.jit(lambda a, b: a(X) + b(X))
@@ -346,6 +402,49 @@ def test_shardings():
     np.testing.assert_allclose(m.kernel[...], 2 * layer(nnx).kernel[...])
     one = nnx.jit(lambda m: m(X), in_shardings=(split,))
     assert one(layer(nnx)).shape == (1, 2)
+
+
+def test_a_model_is_left_where_it_was_laid():
+    """What `in_shardings` says of a model is done to it once, and holds after the call."""
+    mesh = jax.make_mesh(
+        (2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
+    )
+    split, whole = (NamedSharding(mesh, PartitionSpec(*spec)) for spec in (("x",), ()))
+    by_filter = nnx.StateSharding({nnx.PathContains("kernel"): split, ...: whole})
+    step = nnx.jit(lambda m, n: m(X) + n(X), in_shardings=(by_filter, None))
+    m, n = layer(nnx), layer(nnx)
+    elsewhere = n.kernel.get_value()
+    step(m, n)
+    kernel = m.kernel.get_value()
+    assert (kernel.sharding, m.bias.get_value().sharding) == (split, whole)
+    assert n.kernel.get_value() is elsewhere
+    step(m, n)
+    assert m.kernel.get_value() is kernel
+    m.kernel[...] = elsewhere
+    step(m, n)
+    assert m.kernel.get_value().sharding == split
+    listed = nnx.jit(lambda models: models[0](X), in_shardings=(split,))
+    held = nnx.Dict(m=layer(nnx, unit="m"))
+    held.m.bias[...] = jnp.ones(2)
+    listed([held.m])
+    assert held.m.kernel.get_value().sharding == split
+    assert step.lower(layer(nnx), n).compile()(m, n).shape == (1, 2)
+
+
+def test_the_model_of_a_program_is_laid_out_as_on_flax():
+    """Every variable lies where Flax leaves it."""
+
+    def program(nnx):
+        mesh = jax.make_mesh(
+            (2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
+        )
+        split, whole = (NamedSharding(mesh, PartitionSpec(*spec)) for spec in (("x",), ()))
+        m = layer(nnx)
+        how = nnx.StateSharding({nnx.PathContains("kernel"): split, ...: whole})
+        nnx.jit(lambda m: None, in_shardings=(how,))(m)
+        return [str(v.get_value().sharding.spec) for _, v in nnx.to_flat_state(nnx.state(m))]
+
+    assert_same(program)
 
 
 # --- errors -------------------------------------------------------------------------------------

@@ -122,7 +122,71 @@ VMAP = {
     "decorator": lambda nnx: nnx.vmap(in_axes=(None, 0))(lambda m, x: m(x))(
         layer(nnx), jnp.ones((3, 2))
     ),
+    "from outside": lambda nnx: _outside(nnx, lambda v: nnx.vmap(lambda x: v)),
+    "a part, along another axis": lambda nnx: _returned(
+        nnx, 0, 1, lambda m: m.v, nnx.Dict(v=nnx.Param(jnp.ones((2, 2))))
+    ),
+    "in a new object, along another axis": lambda nnx: _returned(
+        nnx, 0, 1, lambda v: nnx.Dict(v=v)
+    ),
+    "in a new object": lambda nnx: values(
+        nnx.state(_returned(nnx, 1, 1, lambda v: nnx.Dict(v=v))[0])
+    ),
+    "a state, along another axis": lambda nnx: nnx.vmap(lambda m: nnx.state(m), out_axes=1)(
+        nnx.Dict(v=nnx.Param(jnp.ones((2, 2))))
+    ),
+    **{
+        f"{into} {out}": lambda nnx, into=into, out=out: _returned(nnx, into, out)[1:]
+        for into in (0, 1, None)
+        for out in (0, 1, None)
+    },
+    **{
+        f"names {name}": lambda nnx, names=names: _named(nnx, names)
+        for name, names in {
+            "two": {"partition_name": "layers", "nick": "n"},
+            "none": {"nick": "n"},
+            "no name": {"partition_name": None, "nick": None},
+        }.items()
+    },
+    "names along another axis": lambda nnx: _named(
+        nnx, {"partition_name": "layers", "nick": "n"}, 1
+    ),
+    "another name": lambda nnx: nnx.vmap(lambda v: 0, transform_metadata={"partition_name": "z"})(
+        nnx.Param(jnp.ones((2, 2)), out_sharding=("a", "b"), eager_sharding=False)
+    ),
 }
+
+
+def _outside(nnx, make):
+    return make(nnx.Param(jnp.ones(3)))(jnp.arange(3.0))
+
+
+def _returned(nnx, into, out, f=lambda v: v, v=None):
+    v = nnx.Param(jnp.ones((2, 2))) if v is None else v
+    made = nnx.vmap(lambda v, x: (f(v), x), in_axes=(into, 0), out_axes=(out, 0))(v, jnp.ones(2))
+    return made[0], made[0] is v
+
+
+def _named(nnx, names, axis=0):
+    metadata = {
+        "out_sharding": ("a", "b"),
+        "nick": ("x", "y"),
+        "listed": ["x", "y"],
+        "eager_sharding": False,
+    }
+    how = {"transform_metadata": names}
+    make = nnx.vmap(
+        lambda _: nnx.Param(jnp.ones((2, 2)), **metadata), out_axes=axis, axis_size=3, **how
+    )
+    v, seen = make(jnp.arange(3)), []
+
+    def told(v):
+        seen.append((v.out_sharding, v.nick, v.listed))
+        return 0
+
+    nnx.vmap(told, in_axes=axis, **how)(v)
+    told(v)
+    return seen
 
 
 @pytest.mark.parametrize("name", VMAP)
@@ -218,6 +282,33 @@ def _method(nnx):
     return Stack()(X)
 
 
+def _updated(nnx, **how):
+    m = nnx.Dict(n=nnx.BatchStat(jnp.array(0)), w=nnx.Param(jnp.ones(2)), rngs=nnx.Rngs(0))
+
+    def step(m, carry, x):
+        m.n[...] += 1
+        drawn = jax.random.uniform(m.rngs.default())
+        return carry + m.w[...] * x, drawn
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.UncarriedUpdateWarning)
+        result = nnx.scan(step, in_axes=(None, nnx.Carry, 0), **how)(m, jnp.zeros(2), jnp.ones(4))
+    return result, m.n[...], m.rngs.default.count[...]
+
+
+def _counted(nnx, **how):
+    n = nnx.BatchStat(jnp.array(0))
+
+    def step(tree, x):
+        tree["n"][...] += 1
+        return x + tree["n"][...]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.UncarriedUpdateWarning)
+        result = nnx.scan(step, in_axes=(None, 0), out_axes=0, **how)({"n": n}, jnp.zeros(4, int))
+    return result, n[...]
+
+
 SCAN = {
     "layers in turn": _layers_in_turn,
     "carried model": _carried_model,
@@ -240,6 +331,26 @@ SCAN = {
     "constant": lambda nnx: nnx.scan(
         lambda c, x, k: (c + x * k, c), in_axes=(nnx.Carry, 0, None), out_axes=(nnx.Carry, 0)
     )(0.0, jnp.arange(3.0), 2.0),
+    "from outside": lambda nnx: _outside(
+        nnx, lambda v: nnx.scan(lambda x: v, in_axes=0, out_axes=0)
+    ),
+    "along another axis": lambda nnx: nnx.scan(
+        lambda v, c, x: (c, v), in_axes=(0, nnx.Carry, 0), out_axes=(nnx.Carry, 1)
+    )(nnx.Param(jnp.ones((2, 2))), 0.0, jnp.ones(2)),
+    "the carry as an output": lambda nnx: nnx.scan(lambda v, x: (v, v))(
+        nnx.Param(jnp.ones(2)), jnp.ones(2)
+    ),
+    "a carry that does not come out": lambda nnx: nnx.scan(lambda c, x: (c,), out_axes=(0,))(
+        0.0, jnp.arange(3.0)
+    ),
+    "a new variable for a carry": lambda nnx: nnx.scan(
+        lambda c, x: (nnx.BatchStat(c[...] + 1), x), graph_updates=False
+    )(nnx.BatchStat(jnp.array(0)), jnp.arange(3)),
+    "updates of shared variables": lambda nnx: _updated(nnx),
+    "updates of shared variables, values only": lambda nnx: _updated(nnx, graph_updates=False),
+    "updates of shared variables, trees": lambda nnx: _updated(nnx, graph=False),
+    "updates of a variable, values only": lambda nnx: _counted(nnx, graph_updates=False),
+    "updates of a variable": lambda nnx: _counted(nnx),
     "two carries": lambda nnx: nnx.scan(lambda a, b: (a, b), in_axes=(nnx.Carry, nnx.Carry))(0, 1),
 }
 

@@ -11,7 +11,7 @@ from linnet.base.errors.variables import (
     ScopeParamNotFoundError,
     ScopeVariableNotFoundError,
 )
-from linnet.base.errors.words import LinnetError, listing, near, short
+from linnet.base.errors.words import LinnetError, Retold, listing, near, short
 
 
 class TransformTargetError(LinnetError, TypeError):
@@ -88,7 +88,7 @@ class NoSuchMethodError(LinnetError, AttributeError):
         )
 
 
-class IgnoredKeywordsWarning(RuntimeWarning):
+class IgnoredKeywordsWarning(Retold, RuntimeWarning):
     """Keyword arguments were passed to a transformation that has no axes for them."""
 
     def __init__(self, transform: str, kwargs: Iterable[str]) -> None:
@@ -122,13 +122,47 @@ class ReduceAxesError(LinnetError, NotImplementedError):
         )
 
 
-class ArgumentNumberError(LinnetError, ValueError):
+class ArgumentNumberError(LinnetError, ValueError, TypeError):
     """An argument to differentiate was not given."""
 
     def __init__(self, number: int, count: int) -> None:
         super().__init__(
             f"argnums={number} names an argument that was not given: the function was called with "
             f"{count} positional arguments, numbered from 0."
+        )
+
+
+class WholeArgumentError(LinnetError, ValueError):
+    """A filter says what to differentiate by, in a mode that differentiates by everything."""
+
+    def __init__(self, by: Any) -> None:
+        super().__init__(
+            f"nnx.grad was given argnums={by!r} with graph=False or graph_updates=False. In these "
+            "modes gradients have the form of the argument and are taken by all of it. Leave the "
+            "mode out, or split the argument: "
+            "`graphdef, params, rest = nnx.split(model, nnx.Param, ...)`."
+        )
+
+
+class UnknownArgumentError(LinnetError, ValueError):
+    """An option names an argument that the function does not have."""
+
+    def __init__(self, option: str, name: int | str, function: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{option} names {name!r}, but {function} has no such argument: it takes "
+            f"{listing(names) if names else 'none'}, numbered from 0. Name one of these."
+        )
+
+
+class AuxiliaryResultError(LinnetError, TypeError, ValueError):
+    """A function with another output returned no pair."""
+
+    def __init__(self, transform: str, result: Any) -> None:
+        size = f" of {len(result)}" if isinstance(result, tuple | list) else ""
+        super().__init__(
+            f"{transform} was told has_aux=True, so the function has to return two things, the "
+            f"value and the other output, but it returned a {type(result).__name__}{size}. Write "
+            "`return value, other`, or leave has_aux out."
         )
 
 
@@ -152,11 +186,12 @@ class AxesError(LinnetError, ValueError):
         )
 
     @classmethod
-    def only_out(cls, in_axes: Any, out_axes: Any) -> "AxesError":
-        """Return the error of a carry that starts nowhere."""
+    def one_sided(cls, in_axes: Any, out_axes: Any) -> "AxesError":
+        """Return the error of a carry that starts nowhere, or that no step hands on."""
         return cls(
-            f"nnx.scan has a Carry in out_axes={out_axes!r}, but none in in_axes={in_axes!r}: what "
-            "is carried over has to start somewhere. Say nnx.Carry in both, or in neither."
+            f"nnx.scan has a Carry in one of in_axes={in_axes!r} and out_axes={out_axes!r} only: "
+            "what is carried over has to start somewhere, and each step has to hand it on. Say "
+            "nnx.Carry in both, or in neither."
         )
 
     @classmethod
@@ -193,7 +228,7 @@ class AxisSizeError(LinnetError, ValueError):
         )
 
 
-class CarryStructureError(LinnetError, TypeError):
+class CarryStructureError(LinnetError, TypeError, ValueError):
     """The carry that a loop body returns is not like the one that it was given."""
 
     def __init__(self, transform: str, differences: Sequence[str]) -> None:

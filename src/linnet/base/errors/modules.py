@@ -141,6 +141,8 @@ class MissingAttributeError(LinnetError, AttributeError):
         self._hint = hint
 
     def __str__(self) -> str:
+        if len(self.args) == 1:  # made again of its message
+            return str(self.args[0])
         module_cls, attr_name = self.args
         suggestion = near(attr_name, self._known())
         return f"{module_cls!r} object has no attribute {attr_name!r}.{suggestion}{self._hint}"

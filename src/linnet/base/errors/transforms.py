@@ -119,6 +119,17 @@ class ConflictingPlacementError(LinnetError, ValueError):
         )
 
 
+class CapturedResultError(LinnetError, ValueError):
+    """A variable of the outside, that is no argument, comes out of a transformed function."""
+
+    def __init__(self, transform: str, name: str, cls: type) -> None:
+        super().__init__(
+            f"{name} of a function under {transform} is a {cls.__name__} of the outside that is "
+            "none of its arguments, so it has no axis. Pass the variable, or the model that holds "
+            "it, as an argument; return nnx.clone of it for a copy in each instance."
+        )
+
+
 class VariableSortError(LinnetError, NotImplementedError):
     """Variables of a sort that Linnet does not have were asked for."""
 

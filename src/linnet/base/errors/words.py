@@ -1,14 +1,57 @@
 """The roots of the tree of errors, and the words that several messages share."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
-class LinnetError(Exception):
+class Retold(Exception):  # noqa: N818 - the root of errors and of warnings
+    """What is made of the facts of a case, and can be made again of its message.
+
+    A pool of processes does that, to hand an error to another process, and programs that add to a
+    message: ``type(error)(message)``.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        init = vars(cls).get("__init__")
+        if init is not None:
+            cls.__init__ = _or_message(init)
+
+    def __reduce__(self) -> Any:
+        kept = {name: value for name, value in vars(self).items() if not callable(value)}
+        return _retold, (type(self), str(self), kept)
+
+
+def _or_message(init: Callable[..., None]) -> Callable[..., None]:
+    """Have a constructor that needs several facts take a message alone, too."""
+    code: Any = init.__code__
+    named = code.co_kwonlyargcount - len(init.__kwdefaults__ or ())
+    needed = code.co_argcount - 1 - len(init.__defaults__ or ()) + named
+    if needed < 2:
+        return init
+
+    @functools.wraps(init)
+    def told(self: Any, *args: Any, **kwargs: Any) -> None:
+        if len(args) == 1 and isinstance(args[0], str) and not kwargs:
+            Exception.__init__(self, *args)
+        else:
+            init(self, *args, **kwargs)
+
+    return told
+
+
+def _retold(cls: type[Retold], message: str, attributes: dict[str, Any]) -> Retold:
+    made = cls.__new__(cls, message)
+    vars(made).update(attributes)
+    return made
+
+
+class LinnetError(Retold):
     """The root of Linnet's errors."""
 
 
-class LinnetWarning(UserWarning):
+class LinnetWarning(Retold, UserWarning):
     """The root of Linnet's warnings: what runs, but hardly as it was meant."""
 
 

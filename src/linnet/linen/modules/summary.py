@@ -140,13 +140,14 @@ def tabulate(
             ]
         else:
             rows = [row for row, _ in rows]
-        return render(
+        table = render(
             type(module).__name__,
             rows,
             console_kwargs=console_kwargs,
             table_kwargs=table_kwargs,
             column_kwargs=column_kwargs,
         )
+        return f"\n{table}\n"
 
     return table_fn
 

@@ -14,7 +14,7 @@ way out.
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -23,6 +23,7 @@ from linnet.base import errors
 from linnet.base.config import config
 from linnet.base.static_keys import static_key
 from linnet.base.typing import Path
+from linnet.lift.arguments import reveal_static
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.linen.modules.context import context
 from linnet.linen.modules.scope import Counts, Scope, Store, variables_below
@@ -254,6 +255,11 @@ class ScopeInside:
     modules: list[Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call the function on the modules and the other arguments."""
+        args, kwargs = reveal_static(self.args, self.kwargs)
+        return function(*args, **kwargs)
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """Close the store; return what changed in it.

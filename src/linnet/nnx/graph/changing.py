@@ -45,7 +45,8 @@ class Attributes:
         self.is_open = obj._is_open
 
     def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(i for i in self.all.items() if i[0] not in self.arrays)
+        # a copy, taken at once: another thread may add an attribute meanwhile
+        return chain.from_iterable(i for i in [*self.all.items()] if i[0] not in self.arrays)
 
 
 def _contents(thing: Any) -> Sequence[Any]:

@@ -11,6 +11,7 @@ inside, split inside, merge outside. The last one changes the objects of the fir
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Generator, Hashable
 from typing import Any
 
@@ -75,7 +76,14 @@ class UpdateContext:
         self.inner: dict[int, Any] | None = None
 
 
-_updates: dict[Hashable, list[UpdateContext]] = {}
+class _Open(threading.local):
+    """The open update contexts of this thread, by tag."""
+
+    def __init__(self) -> None:
+        self.contexts: dict[Hashable, list[UpdateContext]] = {}
+
+
+_open = _Open()
 
 
 class _UpdateManager(contextlib.ContextDecorator):
@@ -84,11 +92,14 @@ class _UpdateManager(contextlib.ContextDecorator):
 
     def __enter__(self) -> UpdateContext:
         context = UpdateContext(self.tag)
-        _updates.setdefault(self.tag, []).append(context)
+        _open.contexts.setdefault(self.tag, []).append(context)
         return context
 
     def __exit__(self, *exc: object) -> None:
-        _updates[self.tag].pop()
+        contexts = _open.contexts[self.tag]
+        contexts.pop()
+        if not contexts:
+            del _open.contexts[self.tag]
 
 
 def update_context(tag: Hashable) -> _UpdateManager:
@@ -106,12 +117,12 @@ def current_update_context(tag: Hashable) -> UpdateContext:
     Raises:
         ValueError: there is none.
     """
-    if not _updates.get(tag):
+    if tag not in _open.contexts:
         raise ValueError(
             f"No update context with the tag {tag!r} is open. Decorate the function with "
             f"@nnx.update_context({tag!r})."
         )
-    return _updates[tag][-1]
+    return _open.contexts[tag][-1]
 
 
 class SplitContext:

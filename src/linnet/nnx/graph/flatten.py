@@ -13,6 +13,7 @@ finds
 ``build.py`` is the inverse; ``graphdef.py`` interns structures.
 """
 
+from collections.abc import MutableMapping
 from typing import Any
 
 from linnet.base.static_keys import is_mutable, mutable_in
@@ -28,10 +29,11 @@ from linnet.nnx.graph.definitions import (
     VariableDef,
 )
 from linnet.nnx.objects.attributes import holds_data, is_tree, nature
-from linnet.nnx.objects.nodes import child_of, put_child, pytree_children, sort_key
+from linnet.nnx.objects.nodes import Node, child_of, put_child, pytree_children, sort_key
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.statics import Statics
 from linnet.nnx.objects.variable import Variable
+from linnet.nnx.objects.versions import note_change
 
 # --- cells -----------------------------------------------------------------------------------
 
@@ -63,6 +65,11 @@ class Slot:
     def set_raw_value(self, array: Any) -> None:
         """Put another array in its place."""
         put_child(self.holder, self.keys, array)
+        if len(self.keys) > 1 and isinstance(self.holder, Node):
+            made = child_of(self.holder, self.keys[0])
+            if next(changing_in(made), None) is not None:
+                # what was made anew may be changed in place, so it is to be looked at
+                note_change(self.holder)
 
 
 # --- flatten ---------------------------------------------------------------------------------
@@ -232,6 +239,8 @@ class Walk:
             holder, way = dict(children), ()
         else:
             self.watched.extend(changing_in(value))
+            if isinstance(value, MutableMapping) and all(key in value for key, _ in children):
+                holder, way = value, ()  # changed in place, as a dictionary is
         defined = [self.visit(child, (*path, key), holder, (*way, key)) for key, child in children]
         return PytreeDef(treedef, tuple(key for key, _ in children), tuple(defined))
 

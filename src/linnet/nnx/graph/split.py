@@ -8,6 +8,7 @@ All of them start from the layout of the model (``layout.py``), so none of them 
 twice as long as its structure does not change.
 """
 
+from collections.abc import Iterator, MutableMapping
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -22,7 +23,8 @@ from linnet.nnx.graph.graphdef import (
     rebuild,
 )
 from linnet.nnx.graph.layout import Layout, layout_of
-from linnet.nnx.graph.states import FlatState, State, from_flat_state
+from linnet.nnx.graph.states import FlatState, State, from_flat_state, raw
+from linnet.nnx.objects.nodes import sort_key
 from linnet.state.filters import Filter, sorted_into
 
 A = TypeVar("A")
@@ -69,10 +71,10 @@ def _state(layout: Layout) -> Any:
 
 
 def _filled(tree: dict[Any, Any], leaves: list[Any]) -> dict[Any, Any]:
-    return {
-        key: leaves[child] if type(child) is int else _filled(child, leaves)
-        for key, child in tree.items()
-    }
+    made: dict[Any, Any] = {}
+    for key, child in tree.items():  # a comprehension would be a frame more for each level
+        made[key] = leaves[child] if type(child) is int else _filled(child, leaves)
+    return made
 
 
 def _states(layout: Layout, filters: tuple[Filter, ...], *, exhaustive: bool) -> tuple[Any, ...]:
@@ -207,24 +209,80 @@ def clone(node: A, variables: bool = True, *, arrays: bool = False, graph: bool 
 # --- state that carries its structure --------------------------------------------------------
 
 
-class GraphState(Generic[A]):
-    """A part of a model's state together with the structure of the model."""
+class GraphState(MutableMapping[Any, Any], Generic[A]):
+    """A part of a model's state together with the structure of the model.
+
+    It is read and written like the state itself.
+    """
 
     __slots__ = ("_graphdef", "_state")
+    _graphdef: GraphDef[A]
+    _state: Any
 
     def __init__(self, _graphdef: GraphDef[A], _state: Any) -> None:
-        self._graphdef = _graphdef
-        self._state = _state
+        object.__setattr__(self, "_graphdef", _graphdef)
+        object.__setattr__(self, "_state", _state)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._state[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._state[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self._state[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._state)
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("__") or key in GraphState.__slots__:
+            raise AttributeError(key)
+        return getattr(self._state, key)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GraphState):
+            return NotImplemented
+        return self._graphdef == other._graphdef and bool(self._state == other._state)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> Any:
+        return GraphState, (self._graphdef, self._state)
 
     def __repr__(self) -> str:
         return f"GraphState({self._graphdef!r}, {self._state!r})"
 
 
-jax.tree_util.register_pytree_node(
-    GraphState,
-    lambda part: ((part._state,), part._graphdef),
-    lambda graphdef, children: GraphState(graphdef, children[0]),
-)
+def _flatten(part: GraphState[Any]) -> tuple[list[Any], Any]:
+    state = part._state
+    if not isinstance(state, State):  # of a model that is a variable
+        return [state], (part._graphdef, None)
+    keys = sorted(state, key=sort_key)
+    return [raw(state)[key] for key in keys], (part._graphdef, tuple(keys))
+
+
+def _flatten_with_keys(part: GraphState[Any]) -> tuple[list[Any], Any]:
+    children, static = _flatten(part)
+    if static[1] is None:
+        return [(jax.tree_util.FlattenedIndexKey(0), children[0])], static
+    return list(zip(map(jax.tree_util.DictKey, static[1]), children, strict=True)), static
+
+
+def _unflatten(static: Any, children: Any) -> GraphState[Any]:
+    graphdef, keys = static
+    if keys is None:
+        return GraphState(graphdef, children[0])
+    return GraphState(graphdef, State(dict(zip(keys, children, strict=True)), _copy=False))
+
+
+jax.tree_util.register_pytree_with_keys(GraphState, _flatten_with_keys, _unflatten, _flatten)
 
 
 def unpack(node: Any, *filters: Filter, graph: bool | None = None) -> Any:

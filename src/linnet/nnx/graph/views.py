@@ -38,7 +38,7 @@ def view(
 
     The method ``set_view`` of every module in it is called with those of the arguments that it
     takes: ``deterministic`` of dropout and attention, ``use_running_average`` of batch
-    normalisation, ``decode`` of attention.
+    normalisation, ``decode`` of attention. One with ``**kwargs`` takes all.
 
     Args:
         node: the model.
@@ -64,12 +64,13 @@ def view(
         set_view = getattr(module, "set_view", None)
         if set_view is None or not picks(path, module):
             continue
-        taken = {name: kwargs[name] for name in view_parameters(type(module)) if name in kwargs}
+        known = view_parameters(type(module))
+        taken = {name: x for name, x in kwargs.items() if name in known or None in known}
         if taken:
             set_view(**taken)
             unused -= set(taken)
     if unused and raise_if_not_found:
-        known = {name for _, module in iter_modules(made) for name in view_parameters(type(module))}
+        known = {name for _, m in iter_modules(made) for name in view_parameters(type(m)) if name}
         raise ValueError(
             f"Unused keys found in nnx.view: {listing(sorted(unused))}; no module of "
             f"{type(node).__name__} takes them in its method set_view. Known are "
@@ -78,12 +79,16 @@ def view(
     return made
 
 
-def view_parameters(cls: Any) -> dict[str, inspect.Parameter]:
-    """Return the arguments that the method ``set_view`` of a class takes."""
+def view_parameters(cls: Any) -> dict[str | None, inspect.Parameter]:
+    """Return the arguments that the method ``set_view`` of a class takes, ``None`` for any."""
     if not hasattr(cls, "set_view"):
         return {}
-    parameters = inspect.signature(cls.set_view).parameters
-    return {name: each for name, each in parameters.items() if name != "self"}
+    _, *parameters = inspect.signature(cls.set_view).parameters.values()
+    return {
+        None if each.kind is each.VAR_KEYWORD else each.name: each
+        for each in parameters
+        if each.kind is not each.VAR_POSITIONAL
+    }
 
 
 def view_info(node: Any, /, *, only: Filter = ..., graph: bool | None = None) -> str:
@@ -95,46 +100,50 @@ def view_info(node: Any, /, *, only: Filter = ..., graph: bool | None = None) ->
         graph: taken for Flax's sake.
     """
     picks = to_predicate(only)
-    classes = {type(m).__name__: type(m) for path, m in iter_modules(node) if picks(path, m)}
+    classes = {type(m).__qualname__: type(m) for path, m in iter_modules(node) if picks(path, m)}
     lines: list[str] = []
     for name in sorted(classes):
-        parameters = view_parameters(classes[name])
-        if not parameters:
+        function = getattr(classes[name], "set_view", None)
+        if function is None:
             continue
         lines.append(f"{name}:")
-        described = _described_arguments(getattr(classes[name], "set_view", None))
-        for argument, parameter in parameters.items():
-            lines.append(f"  {_signature(parameter)}")
-            lines += [f"    {line}" for line in described.get(argument, [])]
+        if not function.__doc__:
+            lines.append(f"  set_view{inspect.signature(function)}")
+            continue
+        described = _described_arguments(function.__doc__)
+        for argument, parameter in view_parameters(classes[name]).items():
+            if argument is not None:
+                lines.append(f"  {_signature(parameter)}")
+                lines += [f"    {line}" for line in described.get(argument, [])]
     return "\n".join(lines)
 
 
 def _signature(parameter: inspect.Parameter) -> str:
-    kind = parameter.annotation
-    text = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
-    if not isinstance(kind, type):
-        text = str(kind)
-    return f"{parameter.name}: {text} = {parameter.default!r}"
+    kind, default = parameter.annotation, parameter.default
+    text = parameter.name
+    if kind is not parameter.empty:
+        text += f": {kind.__name__ if isinstance(kind, type) else kind}"
+    return text if default is parameter.empty else f"{text} = {default!r}"
 
 
-def _described_arguments(function: Any) -> dict[str, list[str]]:
-    """Return what a docstring says of each argument."""
-    doc = inspect.getdoc(function) or ""
-    _, _, section = doc.partition("Args:\n")
+def _described_arguments(doc: str) -> dict[str, list[str]]:
+    """Return what a docstring says of each argument, line by line."""
+    lines = iter(inspect.cleandoc(doc).splitlines())
+    for line in lines:
+        if line.strip() in {"Args:", "Arguments:"}:
+            break
     found: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in section.splitlines():
-        if line and not line.startswith(" "):
+    margin = None
+    for line in filter(str.strip, lines):
+        indent = len(line) - len(line.lstrip())
+        if not indent:
             break
+        margin = indent if margin is None else margin
         name, colon, text = line.strip().partition(":")
-        if (
-            line.startswith("    ")
-            and not line.startswith("     ")
-            and colon
-            and name.isidentifier()
-        ):
-            current = found[name] = [text.strip()]
-        elif line.strip():
+        if indent == margin and colon:
+            current = found[name.partition(" ")[0]] = [text.strip()]
+        else:
             current.append(line.strip())
     return found
 

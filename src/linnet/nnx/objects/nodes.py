@@ -5,7 +5,7 @@ children are. Lists, tuples, dictionaries and JAX's other pytrees are containers
 leaf. Everything that walks a graph does it by :func:`children_of`, and knows no class of node.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -49,7 +49,9 @@ def child_of(parent: Any, key: Any) -> Any:
     """Return the child of an object, container or pytree by its key."""
     if isinstance(parent, Node):
         return parent._get_child(key)
-    if isinstance(parent, list | dict) or type(parent) is tuple:
+    if isinstance(parent, list) or type(parent) is tuple:
+        return parent[key]
+    if isinstance(parent, Mapping) and key in parent:  # JAX may know its items by other keys
         return parent[key]
     return dict(pytree_children(parent)[1])[key]
 

@@ -15,13 +15,15 @@ import numpy as np
 from jax.experimental.layout import Format
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding
 
-from linnet.base.config import FlagSetting, config
+from linnet.base.config import FlagSetting
 from linnet.state.logical import get_logical_axis_rules
-from linnet.state.partitioning import constrain, get_global_mesh
+from linnet.state.partitioning import PARTITION_NAME, constrain, get_global_mesh
 
 
 class use_eager_sharding(FlagSetting):  # noqa: N801 - Flax's name
-    """Set whether variables are laid out when they are made, as a statement or a ``with`` block.
+    """Set whether variables are laid out when they are made.
+
+    As a statement, for a ``with`` block, or for a function that this decorates.
 
     >>> with use_eager_sharding(False):
     ...     using_eager_sharding()
@@ -33,7 +35,7 @@ class use_eager_sharding(FlagSetting):  # noqa: N801 - Flax's name
 
 def using_eager_sharding() -> bool:
     """Tell whether variables are laid out when they are made."""
-    return config.flax_always_shard_variable
+    return use_eager_sharding.current_value()
 
 
 def placed(metadata: Mapping[str, Any], value: Any, kind: str) -> Any:
@@ -132,41 +134,52 @@ def sharding_of(metadata: Mapping[str, Any], mesh: Any = None) -> Any:
 # --- the axis of a transformation ------------------------------------------------------------
 
 
-def add_axis(variable: Any, index: int, name: Any) -> None:
-    """Say in the metadata of a variable that its value got an axis of this name."""
-    variable.add_axis(index, name)
-    names = variable.get_metadata("out_sharding", None)
-    if names:
-        variable.set_metadata("out_sharding", _like(names, _inserted(names, index, name)))
+def add_axis(variable: Any, index: int, names: Mapping[Any, Any]) -> None:
+    """Say in the metadata of a variable that its value got an axis.
+
+    Args:
+        variable: the variable.
+        index: where the axis is.
+        names: what the axis is called: under ``PARTITION_NAME`` in ``out_sharding``, under others
+            in the entries of their name that are tuples.
+    """
+    variable.add_axis(index, names[PARTITION_NAME])
+    for key, entry, name in _told(variable, names):
+        variable.set_metadata(key, _inserted(entry, index, name))
 
 
-def remove_axis(variable: Any, index: int, name: Any) -> None:
-    """Say in the metadata of a variable that its value lost the axis of this name.
+def remove_axis(variable: Any, index: int, names: Mapping[Any, Any]) -> None:
+    """Say in the metadata of a variable that its value lost an axis; undoes :func:`add_axis`.
 
     Raises:
         ValueError: another name stands there.
     """
-    variable.remove_axis(index, name)
-    names = variable.get_metadata("out_sharding", None)
-    if not names:
-        return
-    left = list(names)
-    found = left.pop(index) if -len(left) <= index < len(left) else "no axis"
-    if found != name:
-        raise ValueError(
-            f"Axis {name!r} was to be taken off index {index} of a {type(variable).__name__} with "
-            f"out_sharding={names!r}, but there stands {found!r}. Pass the transform_metadata that "
-            "the axis was added with."
-        )
-    variable.set_metadata("out_sharding", _like(names, left))
+    variable.remove_axis(index, names[PARTITION_NAME])
+    for key, entry, name in _told(variable, names):
+        left = list(entry)
+        found = left.pop(index) if -len(left) <= index < len(left) else "no axis"
+        if found != name:
+            raise ValueError(
+                f"Axis {name!r} was to be taken off index {index} of a {type(variable).__name__} "
+                f"with {key}={entry!r}, but there stands {found!r}. Pass the transform_metadata "
+                "that the axis was added with."
+            )
+        variable.set_metadata(key, tuple(left))
 
 
-def _inserted(names: Sequence[Any], index: int, name: Any) -> list[Any]:
+def _told(variable: Any, names: Mapping[Any, Any]) -> list[tuple[str, Any, Any]]:
+    """List the metadata entries that have an entry for each axis, with the name of the new one."""
+    found: list[tuple[str, Any, Any]] = []
+    for key, name in names.items():
+        of_mesh = key == PARTITION_NAME
+        entry = variable.get_metadata("out_sharding" if of_mesh else key, None)
+        if entry and (of_mesh or isinstance(entry, tuple)):
+            found.append(("out_sharding" if of_mesh else key, entry, name))
+    return found
+
+
+def _inserted(names: Sequence[Any], index: int, name: Any) -> tuple[Any, ...]:
     longer = list(names)
     longer.extend([None] * (index - len(longer)))
     longer.insert(index if index >= 0 else len(longer) + 1 + index, name)
-    return longer
-
-
-def _like(names: Any, new: list[Any]) -> Any:
-    return PartitionSpec(*new) if isinstance(names, PartitionSpec) else tuple(new)
+    return tuple(longer)

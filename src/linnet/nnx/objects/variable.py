@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import jax
 
+from linnet.base import errors
 from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
 from linnet.base.static_keys import static_key
@@ -97,6 +98,8 @@ class Variable(Node, Generic[A]):
         ref: bool | None = None,
         **metadata: Any,
     ) -> None:
+        if hijax or ref:
+            raise errors.VariableSortError(type(self).__name__, hijax, ref)
         _put_level(self, current_trace())
         _put_version(self, 0)
         _put_lost(self, None)
@@ -137,13 +140,17 @@ class Variable(Node, Generic[A]):
     def set_value(self, value: A, *, index: Any = MISSING) -> None:
         """Set the value, or the part of it at an index.
 
+        ``v[...] = x`` is ``set_value(x, index=...)``. It fills the array that is there, which keeps
+        its shape and dtype; ``set_value(x)`` and ``v.value = x`` put another one in its place.
+
         Raises:
             TraceContextError: the variable was made at another level of tracing.
+            ValueError: the value does not have the shape of the part that it is for.
         """
         if isinstance(value, Variable):
             value = value.get_value()
         if index is not MISSING:
-            value = written(self._raw_value, index, value)
+            value = written(type(self).__name__, self._raw_value, index, value)
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
             for hook in metadata["on_set_value"]:
@@ -238,7 +245,7 @@ class Variable(Node, Generic[A]):
                 )
             value = value.get_raw_value()
         kept = self._raw_value if value is MISSING else value
-        metadata = {**self._metadata, **_with_hooks(updates)}
+        metadata = {**self._metadata, **_with_hooks(updates)} if updates else dict(self._metadata)
         return self.from_metadata(kept, metadata)
 
     def to_state(self, value: Any = MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
@@ -341,7 +348,10 @@ class Variable(Node, Generic[A]):
         self._replace_metadata({k: v for k, v in self._metadata.items() if k != name})
 
     def _replace_metadata(self, metadata: dict[str, Any]) -> None:
-        if static_key(metadata) == static_key(self._metadata):
+        old = self._metadata
+        if len(old) == len(metadata) and all(old.get(k, MISSING) is v for k, v in metadata.items()):
+            return
+        if static_key(metadata) == static_key(old):
             return
         if self._level is not current_trace():
             trace_level.refuse(self, "changes the metadata of")

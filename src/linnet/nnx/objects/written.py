@@ -9,23 +9,44 @@ import numpy as np
 from linnet.base.jaxcompat import trace_of
 
 
-def written(old: Any, index: Any, part: Any) -> Any:
+def written(kind: str, old: Any, index: Any, part: Any) -> Any:
     """Return a value with what is at an index replaced; the value itself does not change.
 
     An array keeps its shape, dtype and sharding, as if it were written to; only what has all three
     takes its place as it is, which costs nothing.
+
+    Args:
+        kind: the type of the variable, for the message.
+        old: the value.
+        index: where it is written to.
+        part: what is written.
+
+    Raises:
+        ValueError: it does not have the shape of the part that it is for.
     """
-    if index is ... and _fits(old, part):
+    if index is ... and _replaces(old, part):
         return part
-    if hasattr(old, "at"):
-        return old.at[index].set(part)
-    new = copy.copy(old)
-    new[index] = part
+    try:
+        if isinstance(old, jax.Array):
+            return old.at[index].set(part)
+        new = copy.copy(old)
+        new[index] = part
+    except ValueError as error:
+        shape, given = getattr(old, "shape", ()), getattr(part, "shape", None)
+        if index is ... and shape == given:
+            raise  # not of shapes, but of devices
+        what = f"type {type(part).__name__}" if given is None else f"shape {tuple(given)}"
+        where = "..." if index is ... else repr(index)
+        raise ValueError(
+            f"A {kind} of shape {tuple(shape)} was set at [{where}] to a value of {what}, "
+            "which does not fit there: setting a part, or [...] all of it, keeps shape and dtype. "
+            "To put another array in its place, write `variable.set_value(x)`."
+        ) from error
     return new
 
 
-def _fits(old: Any, value: Any) -> bool:
-    """Tell whether a value may take the place of another as it is."""
+def _replaces(old: Any, value: Any) -> bool:
+    """Tell whether a value takes the place of all of another as it is."""
     if isinstance(old, np.ndarray):
         return trace_of(value) is not None
     return not isinstance(old, jax.Array) or (

@@ -18,12 +18,13 @@ import numpy as np
 from jax import random
 
 from linnet.base import errors
+from linnet.base.errors import listing
 from linnet.base.typing import MISSING, PRNGKey
 from linnet.nnx.graph.maps import map_in_place
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.nodes import iter_graph
 from linnet.nnx.random.streams import Counts, RngStream, as_key, count_for, split_counts
-from linnet.state.filters import Filter, to_predicate
+from linnet.state.filters import Everything, Filter, to_predicate
 
 StreamBackup: TypeAlias = tuple[Any, ...]
 Policy: TypeAlias = (
@@ -243,6 +244,9 @@ def with_rngs(
     Returns:
         The changed copy, or a decorator. A stream that nothing is said about is shared.
 
+    Raises:
+        ValueError: a stream is named by filters of two of ``split``, ``broadcast`` and ``fork``.
+
     >>> from linnet import nnx
     >>> rngs = nnx.with_rngs(nnx.Rngs(0, params=1), split={"params": 3}, fork="default")
     >>> rngs.params.key.shape, rngs.default.key.shape
@@ -250,10 +254,30 @@ def with_rngs(
     """
     chosen, forks = to_predicate(only), to_predicate(fork)
     splits, broadcasts = split_counts(split), split_counts(broadcast)
+    given = {
+        "split": [matches for matches, _ in splits],
+        "broadcast": [matches for matches, _ in broadcasts],
+        "fork": [forks],
+    }
+    # a rule for everything is for the rest
+    rules = {
+        name: [each for each in predicates if not isinstance(each, Everything)]
+        for name, predicates in given.items()
+    }
 
     def make(path: tuple[Any, ...], stream: RngStream) -> RngStream | None:
         if not chosen(path, stream):
             return None
+        named = [
+            name
+            for name, predicates in rules.items()
+            if any(matches(path, stream) for matches in predicates)
+        ]
+        if len(named) > 1:
+            raise ValueError(
+                f"with_rngs was told of two things to do to stream {stream.tag!r}: it is named in "
+                f"{listing(named)}. Name it in one of them, or exclude it with nnx.Not."
+            )
         count = count_for(splits, path, stream)
         if count is not None:
             return stream.split(count)

@@ -4,8 +4,11 @@ from typing import Any, TypeVar
 
 import jax
 
-from linnet.nnx.graph.split import clone, state
-from linnet.nnx.graph.states import State, filter_state
+from linnet.base import errors
+from linnet.nnx.graph.graphdef import rebuild
+from linnet.nnx.graph.layout import layout_of
+from linnet.nnx.graph.split import state
+from linnet.nnx.graph.states import State, filter_state, items_of
 from linnet.nnx.graph.update import update
 from linnet.nnx.graph.views import as_pure
 from linnet.nnx.objects.pytree import Pytree
@@ -55,7 +58,22 @@ class EMA(Pytree):
         update(self.params, mixed)
 
     def apply_to(self, model: A) -> A:
-        """Return a copy of a model with the averages for values."""
-        made = clone(model)
-        update(made, as_pure(self.params))
+        """Return a model with the averages for variables: it follows later updates.
+
+        What is not averaged it shares with the model.
+
+        Raises:
+            StateMismatchError: there are averages of what the model does not have.
+        """
+        layout = layout_of(model)
+        alone = not isinstance(self.params, State)  # of a model that is a variable
+        averages = {(): self.params} if alone else dict(items_of(self.params))
+        unknown = [
+            (path, "the model has no such path") for path in averages if path not in layout.paths
+        ]
+        if unknown:
+            known = [errors.path_text(path) for path in layout.paths]
+            raise errors.StateMismatchError(type(model).__name__, unknown, known)
+        pairs = zip(layout.paths, layout.leaves(), strict=True)
+        made, _ = rebuild(layout.graphdef, [averages.get(path, leaf) for path, leaf in pairs])
         return made

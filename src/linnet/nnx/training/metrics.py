@@ -4,12 +4,13 @@ A metric is an object with variables: ``update`` takes a batch in, ``compute`` r
 for all batches since ``reset``. Being objects, metrics go through ``nnx.jit`` like models.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from linnet.base.errors import listing
+from linnet.base.errors import listing, short
 from linnet.nnx.graph.split import split
 from linnet.nnx.objects.pytree import Pytree
 from linnet.nnx.objects.variable import Variable
@@ -75,10 +76,10 @@ class Average(Metric):
         Raises:
             TypeError: there is no argument of that name.
         """
-        values = _argument(self, kwargs)
+        values = jnp.asarray(_argument(self, kwargs))
         if mask is None:
             self.total[...] += jnp.sum(values)
-            self.count[...] += 1 if isinstance(values, int | float) else values.size
+            self.count[...] += values.size
         else:
             self.total[...] += jnp.sum(jnp.where(mask, values, 0))
             self.count[...] += jnp.sum(jnp.broadcast_to(mask, jnp.shape(values))).astype(jnp.int32)
@@ -198,6 +199,7 @@ class Accuracy(Average):
         Raises:
             ValueError: shapes or dtypes do not fit.
         """
+        logits, labels = jnp.asarray(logits), jnp.asarray(labels)
         binary = self.threshold is not None
         wanted = labels.ndim if binary else labels.ndim + 1
         if logits.ndim != wanted:
@@ -235,6 +237,11 @@ class MultiMetric(Metric):
     def __init__(self, **metrics: Any) -> None:
         self._metric_names = list(metrics)
         for name, metric in metrics.items():
+            if isinstance(metric, type) or not callable(getattr(metric, "update", None)):
+                raise TypeError(
+                    f"MultiMetric was given {name}={short(metric)}, which is no metric. Pass one, "
+                    f"such as {name}=nnx.metrics.Average({name!r})."
+                )
             setattr(self, name, metric)
 
     def reset(self) -> None:
@@ -243,9 +250,17 @@ class MultiMetric(Metric):
             getattr(self, name).reset()
 
     def update(self, **updates: Any) -> None:
-        """Update every metric with the same arguments; each takes those that it knows."""
+        """Update every metric with the same arguments; each takes those that it knows.
+
+        Args:
+            **updates: the arguments. A ``mask`` that is a dictionary has one for each metric that
+                it names, and none for the others.
+        """
+        mask = updates.get("mask")
+        masks = updates.pop("mask") if isinstance(mask, Mapping) else {}
         for name in self._metric_names:
-            getattr(self, name).update(**updates)
+            own = {"mask": masks[name]} if name in masks else {}
+            getattr(self, name).update(**updates, **own)
 
     def compute(self) -> dict[str, Any]:
         """Return the value of every metric, by name."""

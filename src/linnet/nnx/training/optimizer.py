@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from linnet.base import errors
 from linnet.base.optional import require
 from linnet.base.typing import MISSING
-from linnet.nnx.graph.split import state
+from linnet.nnx.graph.split import GraphState, state
 from linnet.nnx.graph.states import State, items_of
 from linnet.nnx.graph.update import update
 from linnet.nnx.graph.views import as_pure
@@ -77,6 +77,23 @@ def to_opt_state(tree: Any) -> Any:
     return jax.tree.map(convert, tree, is_leaf=is_variable)
 
 
+def check_transformation(tx: Any, form: str) -> None:
+    """Check that a transformation of optax is one.
+
+    Args:
+        tx: what was given for it.
+        form: how the call should look.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(tx, type) or not callable(getattr(tx, "init", None)):
+        raise TypeError(
+            f"{form.partition('(')[0]} was given {errors.short(tx)} for tx, which is no "
+            f"transformation of gradients: it has no init. Write {form}."
+        )
+
+
 class Optimizer(Pytree, Generic[M]):
     """A transformation of gradients with its state.
 
@@ -110,6 +127,7 @@ class Optimizer(Pytree, Generic[M]):
                 "nnx.Optimizer was not told what to train: its argument wrt is missing. Write "
                 "nnx.Optimizer(model, tx, wrt=nnx.Param)."
             )
+        check_transformation(tx, "nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)")
         self.graph = graph
         self.step = OptState(jnp.array(0, dtype=jnp.uint32))
         self.tx = tx
@@ -123,8 +141,8 @@ class Optimizer(Pytree, Generic[M]):
 
         Args:
             model: the model.
-            grads: the gradients, as ``nnx.grad`` returns them.
-            **kwargs: what the transformation takes besides, such as ``value=``.
+            grads: the gradients, as ``nnx.grad`` returns them in any mode: a state, or a model.
+            **kwargs: what the transformation takes besides, such as ``value=`` and ``grad=``.
 
         Returns:
             What was added to the parameters.
@@ -141,7 +159,8 @@ class Optimizer(Pytree, Generic[M]):
             )
         optax = require("optax", for_="nnx.Optimizer")
         params = as_pure(state(model, self.wrt))
-        pure_grads = as_pure(grads)
+        pure_grads = self._pure(grads)
+        kwargs = {name: self._pure(value) for name, value in kwargs.items()}
         _check(params, pure_grads)
         before = jax.tree.map(lambda v: v.get_value(), self.opt_state, is_leaf=is_variable)
         updates, after = self.tx.update(pure_grads, before, params, **kwargs)
@@ -149,6 +168,12 @@ class Optimizer(Pytree, Generic[M]):
         jax.tree.map(lambda v, x: v.set_value(x), self.opt_state, after, is_leaf=is_variable)
         self.step[...] += 1
         return updates
+
+    def _pure(self, gradients: Any) -> Any:
+        """Return the values of gradients, or of other arguments; of a model those it trains."""
+        if isinstance(gradients, Pytree | GraphState):
+            gradients = state(gradients, self.wrt)
+        return as_pure(gradients)
 
 
 def _check(params: Any, grads: Any) -> None:

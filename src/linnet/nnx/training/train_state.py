@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from linnet.base.optional import require
 from linnet.nnx.graph.graphdef import CallProxy
+from linnet.nnx.training.optimizer import check_transformation
 from linnet.tree import struct
 
 
@@ -47,6 +48,8 @@ class TrainState(struct.PyTreeNode):
             step: how many updates were made.
             **kwargs: the fields of a subclass.
         """
+        form = "nnx.TrainState.create(graphdef, params=params, tx=optax.adam(1e-3))"
+        check_transformation(tx, form)
         return cls(
             graphdef=graphdef,
             params=params,

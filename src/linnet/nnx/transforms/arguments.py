@@ -6,6 +6,7 @@ the values cross, a :class:`Stand` keeps the place of a root.
 """
 
 import dataclasses
+import inspect
 from typing import Any
 
 import jax
@@ -42,6 +43,11 @@ class Within:
 
     def __repr__(self) -> str:
         return f"{self.picks!r} in {Home(self.home)}"
+
+
+def is_for_result(picks: Predicate) -> bool:
+    """Tell whether a predicate picks what lies in the result."""
+    return isinstance(picks, Within) and picks.home[:1] == (RESULT,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +97,38 @@ def take_objects(
             objects.append(leaf)
             paths.append(tuple(map(key_of, path)))
     return jax.tree.unflatten(treedef, rest), objects, paths
+
+
+def by_position(
+    f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], count: int | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give keyword arguments and defaults by position, where a transformation counts arguments.
+
+    Args:
+        f: the function.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        count: how many are counted; ``None`` for as many as are given.
+
+    Returns:
+        Positional arguments, and what is still to be given by keyword.
+    """
+    if len(args) >= count if count is not None else not kwargs:
+        return args, kwargs
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return args, kwargs
+    moved, rest = list(args), dict(kwargs)
+    for parameter in [p for p in parameters if p.kind in _BY_POSITION][len(args) : count]:
+        value = rest.pop(parameter.name, parameter.empty if count is None else parameter.default)
+        if value is parameter.empty:
+            break
+        moved.append(value)
+    return tuple(moved), rest
+
+
+_BY_POSITION = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 def is_stand(value: Any) -> bool:

@@ -13,10 +13,13 @@ import jax
 from linnet.base import errors
 from linnet.base.typing import Path
 from linnet.lift.engine import Group
+from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.states import State, create_path_filters
-from linnet.nnx.objects.nodes import key_of
+from linnet.nnx.objects.nodes import is_node, key_of
+from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms.arguments import Within
-from linnet.state.filters import Everything, Filter, Predicate, to_predicate
+from linnet.state.filters import Everything, Filter, PathIn, Predicate, to_predicate
+from linnet.state.partitioning import PARTITION_NAME
 
 
 class _ByFilter:
@@ -48,7 +51,9 @@ class _ByFilter:
         for each, placement in self._pairs:
             if to_predicate(each)(path, variable):
                 return placement
-        raise ValueError(f"No axis found for {path!r} in {self!r}; add `...` as the last filter.")
+        raise ValueError(
+            f"No filter matches {errors.path_text(path)} in {self!r}; add `...` as the last one."
+        )
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._pairs == other._pairs  # type: ignore[attr-defined]
@@ -102,6 +107,48 @@ def filters_of(placement: Any) -> list[tuple[Predicate, Any]]:
 def is_by_filter(value: Any) -> bool:
     """Tell whether a placement is one by filters."""
     return isinstance(value, _ByFilter)
+
+
+def prefix(node: Any, filter_map: Any, /, *, graph: bool | None = None) -> Any:
+    """Say how the parts of a model cross, for a transformation to be told.
+
+    Args:
+        node: the model, or a pytree of models, variables and arrays.
+        filter_map: a mapping of filters, of which the first that matches counts, to axes or
+            shardings; or a function ``(path, leaf)`` that returns one.
+        graph: taken for Flax's sake.
+
+    Returns:
+        The pytree with what was said in the places of variables and arrays, and a
+        :class:`StateAxes` in the place of each model.
+
+    Raises:
+        ValueError: no filter matches a leaf.
+
+    >>> import jax.numpy as jnp
+    >>> from linnet import nnx
+    >>> model = nnx.Dict(w=nnx.Param(jnp.ones((3, 2))), n=nnx.BatchStat(jnp.array(1.0)))
+    >>> axes = nnx.prefix(model, {nnx.Param: 0, ...: None})
+    >>> nnx.vmap(lambda m: m.w[...].sum() + m.n[...], in_axes=(axes,))(model)
+    Array([3., 3., 3.], dtype=float32)
+    """
+    if callable(filter_map):
+        said = filter_map
+    else:
+        by_filter = StateAxes(filter_map)
+
+        def said(path: Path, leaf: Any) -> Any:
+            return by_filter.map_prefix(path, leaf)
+
+    def of(path: Path, leaf: Any) -> Any:
+        if isinstance(leaf, Variable) or not is_node(leaf):
+            return said(path, leaf)
+        layout = layout_of(leaf)
+        parts = zip(layout.paths, layout.leaves(), strict=True)
+        return StateAxes({PathIn(p): said((*path, *p), part) for p, part in parts})
+
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(node, is_leaf=is_node)
+    return jax.tree.unflatten(treedef, [of(tuple(map(key_of, p)), leaf) for p, leaf in leaves])
 
 
 class Carry:
@@ -164,6 +211,12 @@ def placed_arguments(
         for number, each in enumerate(axes)
         for group in placed((number,), each, name, special)
     ]
+
+
+def axis_names(transform_metadata: Mapping[Any, Any] | None) -> Any:
+    """Return what the metadata of variables is told of an axis, if it has a name on the mesh."""
+    given = transform_metadata or {}
+    return tuple(given.items()) if PARTITION_NAME in given else None
 
 
 def per_argument(axes: Any, count: int, transform: str) -> tuple[Any, ...]:

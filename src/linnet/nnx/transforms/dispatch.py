@@ -15,20 +15,23 @@ those of donated arguments all come out, since the memory they came in is gone.
 """
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
-from linnet.base.jaxcompat import current_trace
+from linnet.base.jaxcompat import current_trace, is_tracing
 from linnet.base.typing import MISSING
 from linnet.lift import jit as lift
 from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
 from linnet.nnx.graph.layout import Layout, joint_layout
+from linnet.nnx.objects import sown
 from linnet.nnx.objects.nodes import is_node
 from linnet.nnx.objects.variable import Variable
+from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.arguments import Home, Stand, Within, put_objects
 from linnet.nnx.transforms.axes import filters_of, is_by_filter
 from linnet.nnx.transforms.eval_shape import shapes_of
@@ -63,9 +66,10 @@ class _Program:
     Attributes:
         compiled: the function of JAX.
         parts: for each root, and each group of its state, which values belong to it.
+        asked: the sharding asked for each cell, if one is for any.
     """
 
-    __slots__ = ("compiled", "is_simple", "parts")
+    __slots__ = ("asked", "compiled", "is_simple", "parts")
 
     def __init__(
         self, compiled: Any, plan: Plan, places: tuple[int, ...], numbers: tuple[int, ...]
@@ -77,10 +81,13 @@ class _Program:
                 mine = [i for i, place in enumerate(places) if place == number]
                 by_number[argument].append(_as_slice(mine))
         self.parts = list(map(tuple, by_number.values()))
+        self.asked = _asked(plan, places)
         self.is_simple = len(self.parts) == 1 and len(self.parts[0]) == 1
 
     def values(self, layout: Layout) -> list[tuple[Any, ...]]:
         """Return the values of each root, by its groups."""
+        if self.asked:
+            _lay_out(layout, self.asked)
         values = layout.values()
         if self.is_simple:
             return [(values,)]
@@ -94,6 +101,37 @@ def _home(group: Group) -> tuple[Any, ...]:
     """Return the argument that a group is for; ``()`` for what comes out."""
     picks: Any = group.picks
     return picks.home
+
+
+def _asked(plan: Plan, places: tuple[int, ...]) -> list[Any]:
+    """Return the sharding asked for each cell, or ``None``; an empty list if none is."""
+    asked = [plan.groups[place].placement for place in places]
+    asked = [each if isinstance(each, jax.sharding.Sharding) else None for each in asked]
+    return asked if any(each is not None for each in asked) else []
+
+
+def _lay_out(layout: Layout, asked: list[Any]) -> bool:
+    """Lay the values of cells out as asked; tell whether any lay otherwise.
+
+    JAX would do so for the call alone, and again in the next one.
+    """
+    if is_tracing():
+        return False
+    moved = [
+        (cell, sharding)
+        for cell, sharding in zip(layout.cells, asked, strict=True)
+        if sharding is not None and any(lies != sharding for lies in _shardings_of(cell._raw_value))
+    ]
+    values = jax.device_put([cell._raw_value for cell, _ in moved], [where for _, where in moved])
+    for (cell, _), value in zip(moved, values, strict=True):
+        cell.set_raw_value(value)
+    return bool(moved)
+
+
+def _shardings_of(value: Any) -> list[Any]:
+    """Return how the arrays of a value lie."""
+    leaves = [value] if isinstance(value, jax.Array) else jax.tree.leaves(value)
+    return [getattr(leaf, "sharding", None) for leaf in leaves]
 
 
 def _as_slice(numbers: list[int]) -> Any:
@@ -146,7 +184,7 @@ class JitWrapped:
             role = _role(arg)
             if role or (role is None and not self._is_plain(name, arg)):
                 short = False
-        if not short or not self._static.isdisjoint(numbers):
+        if not short or sown.running_captures.get() or not self._static.isdisjoint(numbers):
             return self._carried(args, kwargs)
         roots = tuple([args[number] for number in numbers])
         layout = joint_layout(roots)
@@ -165,25 +203,32 @@ class JitWrapped:
         """Tell whether a pytree argument holds no objects."""
         if name in self._static:
             return True
-        treedef = jax.tree.structure(arg)
-        if treedef in self._without_objects:
+        leaves, treedef = jax.tree.flatten(arg)
+        # an object that is no pytree is a leaf, so a treedef alone does not tell
+        key = (treedef, frozenset(map(type, leaves)))
+        if key in self._without_objects:
             return True
         if any(map(is_node, jax.tree.leaves(arg, is_leaf=is_node))):
             return False
-        self._without_objects.add(treedef)
+        self._without_objects.add(key)
         return True
 
     def _carried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call with objects anywhere in the arguments."""
-        store, compiled, parts = self._prepared(args, kwargs)
+        store, compiled, parts = self._prepared(args, kwargs, runs=True)
         return store.publish(*compiled(*parts))
 
-    def _prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    def _prepared(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, runs: bool = False
+    ) -> tuple[Any, Any, Any]:
         """Return the store of a call, what is compiled, and what that is called with."""
         plan, compiled = self._carrier(len(args), tuple(kwargs))
         args, kwargs = hide_static("nnx.jit", args, kwargs, self._static)
         store = ObjectStore()
         taken = store.snapshot(plan, args, kwargs)
+        asked = _asked(plan, store.structure.places) if runs else []
+        if asked and _lay_out(store.layout, asked):
+            taken = store.snapshot(plan, args, kwargs)
         pure = Pure(self._fun, taken.structure, plan)
         halves = lift.halves(plan, taken.groups, taken.arguments, self._donated)
         return store, compiled, (pure, *halves)
@@ -236,6 +281,7 @@ class JitWrapped:
         if key in self._carriers:
             return self._carriers[key]
         plan = self._plan((*range(count), *names))
+        plan = captured.plan(plan.groups, plan.transform)
         specs = tuple(map(self._plain_sharding, range(count))), dict.fromkeys(names)
         entering = lift.halves(plan, plan.placements(), specs, self._donated)
         name = getattr(self._fun, "__name__", "run")
@@ -295,9 +341,10 @@ class _Any:
 class _Stage:
     """A stage between a function and its compiled form; all that JAX's own has can be asked."""
 
-    def __init__(self, owner: JitWrapped, stage: Any) -> None:
+    def __init__(self, owner: JitWrapped, stage: Any, bound: tuple[Any, ...] = ()) -> None:
         self._owner = owner
         self._stage = stage
+        self._bound = bound
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stage, name)
@@ -308,7 +355,7 @@ class Traced(_Stage):
 
     def lower(self, **options: Any) -> "Lowered":
         """Lower it to what XLA compiles."""
-        return Lowered(self._owner, self._stage.lower(**options))
+        return Lowered(self._owner, self._stage.lower(**options), self._bound)
 
 
 class Lowered(_Stage):
@@ -316,7 +363,7 @@ class Lowered(_Stage):
 
     def compile(self, *args: Any, **kwargs: Any) -> "Compiled":
         """Compile it."""
-        return Compiled(self._owner, self._stage.compile(*args, **kwargs))
+        return Compiled(self._owner, self._stage.compile(*args, **kwargs), self._bound)
 
 
 class Compiled(_Stage):
@@ -324,8 +371,31 @@ class Compiled(_Stage):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the function for arguments like those it was compiled for."""
-        store, _, (_, *halves) = self._owner._prepared(args, kwargs)
+        args = (*self._bound, *args)
+        store, _, (_, *halves) = self._owner._prepared(args, kwargs, runs=True)
         return store.publish(*self._stage(*halves))
+
+
+class JitPartial(functools.partial):  # type: ignore[type-arg]
+    """A compiled function with its first arguments bound; made by :func:`jit_partial`.
+
+    ``trace``, ``lower`` and ``eval_shape`` take the other arguments, as a call does.
+    """
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """Trace the function for these arguments."""
+        compiled: Any = self.func
+        traced = compiled.trace(*self.args, *args, **kwargs)
+        return Traced(compiled, traced._stage, self.args)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Lower the function for these arguments to what XLA compiles."""
+        return self.trace(*args, **kwargs).lower()
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what a call would return, with ``jax.ShapeDtypeStruct`` in place of arrays."""
+        compiled: Any = self.func
+        return compiled.eval_shape(*self.args, *args, **kwargs)
 
 
 # --- values out ------------------------------------------------------------------------------
@@ -336,10 +406,14 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
     outcome: Any = changes.description
     if outcome.graphdef is not None:
         return publish(roots, layout, outcome, changes.groups, result)
-    # by identity: JAX hands out the same outcome as long as it uses the same program
-    known = layout.notes.get(id(outcome))
-    if known is None or known[0] is not outcome:
-        known = layout.notes[id(outcome)] = (outcome, *_quick_cells(layout, outcome))
+    # JAX hands out the same outcome as long as it uses the same program
+    known = layout.notes.get(outcome.number)
+    if known is None:
+        _forget_dead(layout.notes)
+        known = layout.notes[outcome.number] = (
+            weakref.ref(outcome),
+            *_quick_cells(layout, outcome),
+        )
     _, level, by_group = known
     if level is not current_trace():
         return publish(roots, layout, outcome, changes.groups, result)
@@ -347,6 +421,12 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
         for cell, value in zip(cells, values, strict=True):
             _set_raw(cell, value)
     return put_objects(result, roots) if outcome.returns_objects else result
+
+
+def _forget_dead(notes: dict[Any, Any]) -> None:
+    """Forget the outcomes of programs that are gone."""
+    for number in [key for key, note in notes.items() if type(key) is int and note[0]() is None]:
+        del notes[number]
 
 
 def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:

@@ -61,6 +61,9 @@ class AbstractStore(ObjectStore):
         self.entered = jax.tree.map(struct_of, taken.groups)
         return taken
 
+    def _captures_outside(self) -> bool:
+        return False
+
     def publish(self, changes: Changes, result: Any) -> Any:
         """Return the result with new objects, of whatever values came in and out."""
         outcome: Any = changes.description

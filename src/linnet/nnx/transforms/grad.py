@@ -1,22 +1,24 @@
 """Gradients of functions of objects."""
 
 import dataclasses
+import sys
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 from linnet.base import errors
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, Path
 from linnet.lift import grad as lift
-from linnet.lift.engine import Group, Plan, carry
+from linnet.lift.engine import Group, carry
 from linnet.nnx.graph.graphdef import rebuild
 from linnet.nnx.graph.states import from_flat_state
 from linnet.nnx.objects.kinds import Param
 from linnet.nnx.objects.variable import with_value
-from linnet.nnx.transforms.arguments import Within, put_objects
+from linnet.nnx.transforms import captured
+from linnet.nnx.transforms.arguments import Within, by_position, put_objects
 from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
-from linnet.state.filters import Everything, Filter, to_predicate
+from linnet.state.filters import Everything, Filter, Predicate, to_predicate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +27,8 @@ class DiffState:
 
     Attributes:
         argnum: the number of the argument.
-        filter: which of its variables.
+        filter: which of the variables in objects; those that are leaves of the argument, as in a
+            state, are all differentiated.
     """
 
     argnum: int
@@ -52,6 +55,7 @@ def value_and_grad(
         f: a function that returns a scalar.
         argnums: the arguments to differentiate with respect to. Of a module, the gradient is taken
             with respect to its ``Param`` variables; a :class:`DiffState` says which ones instead.
+            Of a state, and of variables in lists and dictionaries, it is taken by all of them.
         has_aux: whether ``f`` returns ``(value, other output)``.
         holomorphic: as for ``jax.grad``.
         allow_int: as for ``jax.grad``.
@@ -83,8 +87,16 @@ def value_and_grad(
     single = isinstance(argnums, int | DiffState)
     wanted: Any = [argnums] if single else argnums
 
+    numbers = [each.argnum if isinstance(each, DiffState) else each for each in wanted]
+    by_filter = next((each for each in wanted if isinstance(each, DiffState)), None)
+    # from the end it is counted with all that have defaults
+    count = sys.maxsize if any(n < 0 for n in numbers) else max(numbers, default=-1) + 1
+
     def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = by_position(f, args, kwargs, count)
         whole = not hands_structure_out(graph, graph_updates)
+        if whole and isinstance(by_filter, DiffState):
+            raise errors.WholeArgumentError(by_filter)
         by = Differentiated(wanted, len(args), "nnx.grad", whole=whole)
         run = lift.value_and_grad(
             by.places, has_aux=has_aux, holomorphic=holomorphic, allow_int=allow_int
@@ -94,6 +106,16 @@ def value_and_grad(
         return result, grads[0] if single else grads
 
     return call
+
+
+@dataclasses.dataclass(frozen=True)
+class _LeafOr:
+    """Picks variables that are leaves of an argument, and those in objects that a filter picks."""
+
+    picks: Predicate
+
+    def __call__(self, path: Path, value: Any) -> bool:
+        return not path or self.picks(path, value)
 
 
 class Differentiated:
@@ -117,23 +139,21 @@ class Differentiated:
         self.places = [number % count for number, _ in pairs]
         groups = [
             Group(
-                Within((number % count,), to_predicate(... if whole else picks)),
+                Within((number % count,), _LeafOr(to_predicate(... if whole else picks))),
                 lift.differentiated,
             )
             for number, picks in pairs
         ]
-        self.plan = Plan((*groups, Group(Everything())), transform)
+        self.plan = captured.plan((*groups, Group(Everything())), transform)
         self.whole = whole
         self.store = ObjectStore()
 
     def gradients(self, taken: lift.Derivatives) -> tuple[Any, ...]:
         """Return the gradients by argument: of objects states, or objects if ``whole``."""
-        layout, structure = self.store.layout, self.store.structure
+        structure = self.store.structure
         grads = [iter(group) for group in taken.groups]
-        values = [
-            next(grads[place]) if place < len(grads) else value
-            for place, value in zip(structure.places, layout.values(), strict=True)
-        ]
+        # what is not differentiated stands in no gradient
+        values = [next(grads[place]) if place < len(grads) else None for place in structure.places]
         if self.whole:
             made, _ = rebuild(structure.graphdef, values)
             objects = [made] * len(grads)
@@ -145,10 +165,10 @@ class Differentiated:
         """Return the state of gradients of each object, for one of the arguments."""
         layout = self.store.layout
         found: list[Any] = [[] for _ in self.store.roots]
-        rows = zip(self.store.structure.places, layout.paths, layout.leaves(), values, strict=True)
-        for place, path, leaf, grad in rows:
+        rows = zip(self.store.structure.places, layout.paths, layout.cells, values, strict=True)
+        for place, path, cell, grad in rows:
             if place == number:
-                found[path[0]].append((path[1:], with_value(leaf, grad)))
+                found[path[0]].append((path[1:], with_value(cell, grad)))
         return list(map(from_flat_state, found))
 
 

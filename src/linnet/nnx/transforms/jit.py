@@ -5,10 +5,11 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from linnet.base import errors
 from linnet.base.typing import MISSING
 from linnet.lift.arguments import Names, names_of
 from linnet.nnx.objects.nodes import is_node
-from linnet.nnx.transforms.dispatch import JitWrapped
+from linnet.nnx.transforms.dispatch import JitPartial, JitWrapped
 from linnet.nnx.transforms.wrapping import transform
 
 
@@ -77,23 +78,45 @@ def jit(
         {name: value for name, value in options.items() if value not in {None, False}},
         in_shardings,
         out_shardings,
-        _both_ways(names_of(static_argnums, static_argnames), fun),
-        _both_ways(names_of(donate_argnums, donate_argnames), fun),
+        _both_ways("static", static_argnums, static_argnames, fun),
+        _both_ways("donate", donate_argnums, donate_argnames, fun),
     )
 
 
-def _both_ways(chosen: Names, fun: Any) -> Names:
-    """Return arguments that are meant by numbers or by names under both."""
+def _both_ways(option: str, places: Any, names: Any, fun: Any) -> Names:
+    """Return arguments that are meant by numbers or by names under both.
+
+    Raises:
+        UnknownArgumentError: the function has no such argument.
+    """
+    chosen = names_of(places, names)
     if not chosen:
         return chosen
     try:
-        parameters = list(inspect.signature(fun).parameters)
+        signature = inspect.signature(fun).parameters
     except (TypeError, ValueError):
         return chosen
-    count = len(parameters)
-    chosen = frozenset(n + count if isinstance(n, int) and n < 0 else n for n in chosen)
-    by_number = {parameters[n] for n in chosen if isinstance(n, int) and n < count}
-    return chosen | by_number | {parameters.index(n) for n in chosen if n in parameters}
+    kinds = {each.kind for each in signature.values()}
+    parameters = [n for n, each in signature.items() if each.kind not in _GATHERING]
+    count = len([n for n in parameters if signature[n].kind is not inspect.Parameter.KEYWORD_ONLY])
+    found: set[Any] = set()
+    for name in chosen:
+        number = name + count if isinstance(name, int) and name < 0 else name
+        if isinstance(number, int):
+            known = inspect.Parameter.VAR_POSITIONAL in kinds and number >= 0
+            other = parameters[number] if 0 <= number < count else None
+        else:
+            known = inspect.Parameter.VAR_KEYWORD in kinds or number in parameters
+            other = parameters.index(number) if number in parameters[:count] else None
+        if other is None and not known:
+            ending = "nums" if isinstance(name, int) else "names"
+            function = getattr(fun, "__name__", repr(fun))
+            raise errors.UnknownArgumentError(f"{option}_arg{ending}", name, function, parameters)
+        found |= {number} if other is None else {number, other}
+    return frozenset(found)
+
+
+_GATHERING = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
 def jit_partial(fun: Callable[..., Any], *partial_args: Any, **options: Any) -> Any:
@@ -105,10 +128,12 @@ def jit_partial(fun: Callable[..., Any], *partial_args: Any, **options: Any) -> 
         **options: as for :func:`jit`; numbers count from the first of all arguments.
 
     Returns:
-        A function of the other arguments.
+        A function of the other arguments, with ``lower``, ``trace`` and ``eval_shape``.
     """
     compiled = fun if isinstance(fun, JitWrapped) else jit(fun, **options)
-    return functools.partial(compiled, *partial_args)
+    made = JitPartial(compiled, *partial_args)
+    functools.update_wrapper(made, compiled)
+    return made
 
 
 def cached_partial(

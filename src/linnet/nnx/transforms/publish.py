@@ -6,6 +6,7 @@ they have it, makes those that are new, and leaves every object that was there b
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from linnet.nnx.graph.graphdef import GraphDef, walk
 from linnet.nnx.graph.layout import Layout
 from linnet.nnx.graph.reconcile import Settler
 from linnet.nnx.transforms.arguments import put_objects
+from linnet.nnx.transforms.captured import Kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +27,16 @@ class Outcome:
         graphdef: the structure after the call; ``None`` if it is what it was.
         origins: for each object and variable of that structure, which one before it was, or -1.
         returns_objects: whether objects stand in the result.
+        captured: what the values of the last group are, that were captured.
+        number: that of no other outcome.
     """
 
     handed: tuple[tuple[int, ...], ...]
     graphdef: GraphDef[Any] | None = None
     origins: tuple[int, ...] = ()
     returns_objects: bool = False
+    captured: tuple[Kept, ...] = ()
+    number: int = dataclasses.field(default_factory=itertools.count().__next__, compare=False)
 
     def values(self, groups: Groups) -> Iterator[tuple[int, Any]]:
         """Iterate over the values that came out, with the numbers of their cells."""

@@ -6,12 +6,13 @@ from typing import Any
 from linnet.base.typing import MISSING
 from linnet.lift import remat as lift
 from linnet.lift.arguments import hide_static, names_of
-from linnet.lift.engine import Group, Plan, carry
+from linnet.lift.engine import Group, carry
+from linnet.nnx.transforms import captured
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
 from linnet.state.filters import Everything
 
-_PLAN = Plan((Group(Everything()),), "nnx.remat")
+_PLAN = captured.plan((Group(Everything()),), "nnx.remat")
 
 
 @transform

@@ -10,18 +10,28 @@ from linnet.base.typing import MISSING
 from linnet.lift import scan as lift
 from linnet.lift.axes import broadcast
 from linnet.lift.engine import Group, Plan, carry
-from linnet.nnx.transforms.arguments import RESULT, InKeywords
-from linnet.nnx.transforms.axes import Carry, for_jax, per_argument, placed, placed_arguments
+from linnet.nnx.transforms import captured
+from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
+from linnet.nnx.transforms.axes import (
+    Carry,
+    axis_names,
+    for_jax,
+    per_argument,
+    placed,
+    placed_arguments,
+)
+from linnet.nnx.transforms.modes import hands_structure_out
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
 from linnet.state.filters import Everything
-from linnet.state.partitioning import PARTITION_NAME
 
 # the axes that are none
 _KINDS: dict[Any, Group] = {
     Carry: Group(Everything(), lift.carried, whole=True),
     None: Group(Everything(), broadcast, leaves=False),
 }
+# where objects are trees of values, what is the same in all steps goes on from step to step
+_TREE_KINDS = {Carry: _KINDS[Carry], None: _KINDS[Carry]}
 _KEYWORDS = Group(InKeywords(), broadcast, leaves=False)
 
 
@@ -52,9 +62,10 @@ def scan(
             ``nnx.StateAxes`` of these.
         out_axes: likewise for the result.
         transform_metadata: ``{nnx.PARTITION_NAME: name}`` names the axis of steps in the
-            ``out_sharding`` of variables.
-        graph: taken for Flax's sake.
-        graph_updates: taken for Flax's sake.
+            ``out_sharding`` of variables; other entries are put into the metadata of their name.
+        graph: with ``False`` as with ``graph_updates=False``.
+        graph_updates: with ``False``, variables with axis ``None`` that a step updates go on to the
+            next one, and come out; otherwise such an update is lost.
 
     Returns:
         A function that runs all steps.
@@ -77,16 +88,19 @@ def scan(
     (2,)
     """
     outputs = _Sides.of(out_axes)
-    if _Sides.of(in_axes).carry is None and outputs.carry is not None:
-        raise errors.AxesError.only_out(in_axes, out_axes)
-    name = (transform_metadata or {}).get(PARTITION_NAME)
+    if (_Sides.of(in_axes).carry is None) != (outputs.carry is None):
+        raise errors.AxesError.one_sided(in_axes, out_axes)
+    name = axis_names(transform_metadata)
     leaving = placed((RESULT,), outputs.axes, name, _KINDS)
+    count = len(in_axes) if isinstance(in_axes, list | tuple) else None
     options = {"length": length, "reverse": reverse, "unroll": unroll}
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = by_position(f, args, kwargs, count)
         inputs = _Sides.of(per_argument(in_axes, len(args), "nnx.scan"))
-        entering = placed_arguments(inputs.axes, name, _KINDS)
-        plan = Plan((*entering, *leaving, _KEYWORDS), "nnx.scan")
+        kinds = _KINDS if hands_structure_out(graph, graph_updates) else _TREE_KINDS
+        entering = placed_arguments(inputs.axes, name, kinds)
+        plan = captured.plan((*entering, *leaving, _KEYWORDS), "nnx.scan", 0)
 
         def run(pure: Any, plan: Plan, groups: Any, arguments: Any) -> Any:
             loop = _loop(inputs, outputs, pure, plan, groups, arguments)

@@ -15,14 +15,15 @@ outside; those it was given and returns are the caller's own.
 
 import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
 from linnet.base import errors
-from linnet.base.jaxcompat import is_mapped
+from linnet.base.jaxcompat import current_trace, is_mapped
 from linnet.base.typing import Path
+from linnet.lift.arguments import reveal_static
 from linnet.lift.engine import Changes, Groups, Plan, Snapshot
 from linnet.nnx.graph.build import new_variable
 from linnet.nnx.graph.definitions import VariableDef, cells_of
@@ -30,17 +31,20 @@ from linnet.nnx.graph.graphdef import GraphDef, rebuild, walk
 from linnet.nnx.graph.layout import Layout, joint_layout
 from linnet.nnx.objects import sharding, trace_level
 from linnet.nnx.objects.attributes import nature
-from linnet.nnx.objects.nodes import Node, children_of
+from linnet.nnx.objects.nodes import Node, children_of, is_node, key_of
+from linnet.nnx.objects.sown import running, running_captures
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.random.streams import RngState
 from linnet.nnx.transforms.arguments import (
     RESULT,
     Home,
     home_of,
+    is_for_result,
     is_stand,
     put_objects,
     take_objects,
 )
+from linnet.nnx.transforms.captured import NOTHING, Captured, CapturedInside, Places
 from linnet.nnx.transforms.publish import Outcome, publish
 
 
@@ -51,6 +55,7 @@ class ObjectStore:
         self.roots: tuple[Any, ...] = ()
         self.layout: Any = None
         self.structure: Any = None
+        self.captures: Places | None = None
 
     def snapshot(self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Snapshot:
         """Take the objects out of the arguments, and the values out of the objects."""
@@ -63,12 +68,24 @@ class ObjectStore:
         for place, value in zip(places, self.layout.values(), strict=True):
             groups[place].append(value)
         self.structure = ObjectStructure(self.layout.graphdef, homes, places)
+        if self._captures_outside():
+            self.captures = Places(walk(self.roots)[1].members)
+            groups[-1] = self.captures.values
+            self.structure = dataclasses.replace(self.structure, captured=self.captures.structure)
         return Snapshot(tuple(groups), arguments, self.structure)
 
     def publish(self, changes: Changes, result: Any) -> Any:
         """Set what changed, and put the objects back into the result."""
         outcome: Any = changes.description
-        return publish(self.roots, self.layout, outcome, changes.groups, result)
+        groups = changes.groups
+        if outcome.captured:
+            groups = (*groups[:-1], [])
+            if self.captures is not None:
+                self.captures.publish(outcome.captured, changes.groups[-1])
+        return publish(self.roots, self.layout, outcome, groups, result)
+
+    def _captures_outside(self) -> bool:
+        return bool(running_captures.get())
 
 
 def places_of(
@@ -121,11 +138,13 @@ class ObjectStructure:
         graphdef: that structure, of the tuple of the roots.
         homes: where each root stands.
         places: the group of each cell.
+        captured: the captures that run outside.
     """
 
     graphdef: GraphDef[Any]
     homes: tuple[Home, ...]
     places: tuple[int, ...]
+    captured: Captured = NOTHING
 
     def in_cell_order(self, groups: Groups) -> list[Any]:
         """Return the values of the groups in the order of the cells."""
@@ -147,8 +166,9 @@ class ObjectStructure:
                 group = plan.groups[place]
                 if group.loses_axis:
                     variable = builder.members[index]
-                    sharding.remove_axis(variable, group.placement, group.axis_metadata)
-        return ObjectInside(self, plan, roots, builder.members, values, args, kwargs)
+                    sharding.remove_axis(variable, group.placement, dict(group.axis_metadata))
+        captures = self.captured.enter(groups[-1] if self.captured.asked else (), builder.members)
+        return ObjectInside(self, plan, roots, builder.members, values, args, kwargs, captures)
 
 
 @dataclasses.dataclass
@@ -162,6 +182,13 @@ class ObjectInside:
     values: list[Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    captures: CapturedInside
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call the function on the arguments, while what it is to be captured is."""
+        args, kwargs = reveal_static(self.args, self.kwargs)
+        with running(*self.captures.captures):
+            return function(*args, **kwargs)
 
     def leave(self, result: Any) -> tuple[Changes, Any]:
         """Walk the graph again; return what is other than it was."""
@@ -172,6 +199,8 @@ class ObjectInside:
         all_roots = (*self.roots, *more)
         graphdef, seen = walk(all_roots)
         places = self._places_after(seen, before, homes)
+        if any(is_for_result(group.picks) for group in self.plan.groups):
+            self._check_result(result, seen, places, before, homes)
         if self._gain_axes(seen, places):
             graphdef, seen = walk(all_roots)
         origins = tuple([before.get(id(member), -1) for member in seen.members])
@@ -195,16 +224,52 @@ class ObjectInside:
                 self._check_same_everywhere(seen.paths[number], homes, cell, value)
             handed[place].append(number)
             values[place].append(value)
+        captured, values_captured = self.captures.leave()
+        if captured:
+            values[-1] = values_captured
         outcome = Outcome(
             tuple(map(tuple, handed)),
             None if same else graphdef,
             () if same else origins,
             any(map(is_stand, jax.tree.leaves(freed, is_leaf=is_stand))),
+            captured,
         )
         for cell in seen.cells:
             if isinstance(cell, Variable):
                 trace_level.forget_copy(cell)
         return Changes(tuple(values), outcome), freed
+
+    def _check_result(
+        self,
+        result: Any,
+        seen: Any,
+        places: list[int],
+        before: dict[int, int],
+        homes: tuple[Home, ...],
+    ) -> None:
+        """Check that variables of the caller come out of a loop or map as they went in.
+
+        Raises:
+            ConflictingPlacementError: one is to lie along another axis in the result.
+            CapturedResultError: one is not of the arguments.
+        """
+        numbers = {id(cell): number for number, cell in enumerate(seen.cells)}
+        for way, leaf in jax.tree_util.tree_leaves_with_path(result, is_leaf=is_node):
+            home = Home((RESULT, *map(key_of, way)))
+            for path, variable in _every_path((home,), leaf, set()) if is_node(leaf) else ():
+                number = numbers[id(variable)]
+                asked, given = (
+                    self.plan.groups[group].placement
+                    for group in (self.plan.group_of(path, variable), places[number])
+                )
+                if id(variable) in before and asked != given:
+                    first = seen.paths[number]
+                    at = errors.path_text((homes[first[0]], *first[1:]))
+                    told = [(at, given), (errors.path_text(path), asked)]
+                    raise errors.ConflictingPlacementError(self.plan.transform, told)
+                if id(variable) not in before and variable._level is not current_trace():
+                    name = errors.path_text(path)
+                    raise errors.CapturedResultError(self.plan.transform, name, type(variable))
 
     def _places_after(
         self, seen: Any, before: dict[int, int], homes: tuple[Home, ...]
@@ -229,7 +294,7 @@ class ObjectInside:
             if group.loses_axis and isinstance(cell, Variable)
         ]
         for variable, group in gaining:
-            sharding.add_axis(variable, group.placement, group.axis_metadata)
+            sharding.add_axis(variable, group.placement, dict(group.axis_metadata))
         return bool(gaining)
 
     def _warn_of_loss(self, path: Path, homes: tuple[Home, ...], cell: Any) -> None:

@@ -10,12 +10,19 @@ from typing import Any
 
 from linnet.base.typing import MISSING
 from linnet.lift import vmap as lift
-from linnet.lift.engine import Group, Plan, carry
-from linnet.nnx.transforms.arguments import RESULT, InKeywords
-from linnet.nnx.transforms.axes import for_jax, per_argument, placed, placed_arguments
+from linnet.lift.engine import Group, carry
+from linnet.nnx.transforms import captured
+from linnet.nnx.transforms.arguments import RESULT, InKeywords, by_position
+from linnet.nnx.transforms.axes import (
+    axis_names,
+    for_jax,
+    is_by_filter,
+    per_argument,
+    placed,
+    placed_arguments,
+)
 from linnet.nnx.transforms.store import ObjectStore
 from linnet.nnx.transforms.wrapping import transform
-from linnet.state.partitioning import PARTITION_NAME
 
 
 @transform
@@ -36,13 +43,14 @@ def vmap(
     Args:
         f: the function.
         in_axes: an axis for all arguments, or one for each: an integer, ``None`` for what is the
-            same in all instances, or an ``nnx.StateAxes``.
+            same in all instances, or an ``nnx.StateAxes``. Arguments given by keyword, and
+            defaults, are counted as the function declares them.
         out_axes: the axes of the result, likewise.
         axis_name: as for ``jax.vmap``.
         axis_size: as for ``jax.vmap``.
         spmd_axis_name: as for ``jax.vmap``.
         transform_metadata: ``{nnx.PARTITION_NAME: name}`` names the new axis in the
-            ``out_sharding`` of variables.
+            ``out_sharding`` of variables; other entries are put into the metadata of their name.
         graph: taken for Flax's sake.
         graph_updates: taken for Flax's sake.
 
@@ -65,15 +73,19 @@ def vmap(
     >>> layers.kernel.shape, nnx.vmap(lambda layer, x: layer(x))(layers, jnp.ones((4, 2))).shape
     ((4, 2, 3), (4, 3))
     """
-    name = (transform_metadata or {}).get(PARTITION_NAME)
+    name = axis_names(transform_metadata)
     leaving = placed((RESULT,), out_axes, name)
-    keywords = Group(InKeywords(), 0, axis_metadata=name)
+    counted = isinstance(in_axes, list | tuple)
+    count = len(in_axes) if counted else None
+    rest = 0 if counted or is_by_filter(in_axes) else in_axes
+    keywords = Group(InKeywords(), rest, axis_metadata=name)
     options = {"axis_name": axis_name, "axis_size": axis_size, "spmd_axis_name": spmd_axis_name}
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = by_position(f, args, kwargs, count)
         axes = per_argument(in_axes, len(args), "nnx.vmap")
-        plan = Plan((*placed_arguments(axes, name), *leaving, keywords), "nnx.vmap")
-        run = lift.run((for_jax(axes, None), 0), for_jax(out_axes, None), **options)
+        plan = captured.plan((*placed_arguments(axes, name), *leaving, keywords), "nnx.vmap", 0)
+        run = lift.run((for_jax(axes, None), rest), for_jax(out_axes, None), **options)
         return carry(ObjectStore(), plan, f, args, kwargs, run)
 
     return call
