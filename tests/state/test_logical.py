@@ -74,6 +74,12 @@ PROGRAMS = [
     lambda m, _: within(
         m, RULES, lambda: within(m, [("batch", None)], lambda: m.logical_to_mesh_axes(("batch",)))
     ),
+    lambda m, _: m.logical_to_mesh_axes(("a", "b"), (("a", P.UNCONSTRAINED), ("b", None))),
+    lambda m, _: m.logical_to_mesh_axes(
+        ("a", "b"), (("a", P.UNCONSTRAINED), ("b", P.UNCONSTRAINED))
+    ),
+    lambda m, _: within(m, (("a", P.UNCONSTRAINED),), lambda: m.logical_to_mesh_axes(("a", "c"))),
+    constraint(("a", "b"), (("a", P.UNCONSTRAINED), ("b", "b"))),
     lambda m, _: m.logical_to_mesh({"a": P("batch", "embed"), "b": P("zz"), "c": None}, RULES),
     lambda m, _: m.logical_to_mesh(P("batch"), RULES),
     lambda m, _: m.logical_to_mesh({"a": 3}, RULES),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from differential.programs import assert_same_text
 from linnet.base.errors import PartitioningUnspecifiedError
@@ -127,6 +127,23 @@ def test_eager_value_moves_to_the_current_mesh(mesh):
     value = under(mesh, box.unbox)
     assert value.sharding == NamedSharding(mesh, P("a", "b"))
     assert (value == X).all()
+
+
+def test_boxes_on_explicit_axes():
+    """There a value is resharded, eagerly and compiled; Flax's box only asserts how it lies."""
+    mesh = jax.make_mesh((2, 4), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    value = jnp.asarray(X)
+
+    def read(library, own, compiled):
+        box = library.Partitioned(value, ("a", "b"), own)
+        return under(mesh, jax.jit(box.unbox) if compiled else box.unbox)
+
+    for own in (None, mesh):
+        for compiled in (False, True):
+            assert read(ours, own, compiled).sharding == NamedSharding(mesh, P("a", "b"))
+            with pytest.raises(AssertionError, match="acts as an assert"):
+                read(reference, own, compiled)
+    assert ours.Partitioned(value, ("a",), mesh).unbox().sharding.spec == P("a", None)
 
 
 def test_linen_exports_are_these_in_flax():
