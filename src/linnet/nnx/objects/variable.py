@@ -70,10 +70,10 @@ class Variable(Node, Generic[A]):
     Args:
         value: an array or a pytree of arrays; a ``VariableMetadata`` brings metadata along.
         **metadata: anything that should be known about the value. Known names: ``out_sharding``
-            (axis names or a ``jax.sharding`` spec), ``mesh``, ``sharding_rules``,
-            ``eager_sharding``, ``tag``, and the hooks ``on_get_value``, ``on_set_value``,
-            ``on_create_value`` (each a function ``(variable, value) -> value`` or several) and
-            ``on_add_axis``, ``on_remove_axis`` (functions ``(variable, axis, name)``).
+            (axis names, or a spec, sharding or format of JAX), ``mesh``, ``sharding_rules``,
+            ``optimizer_sharding``, ``eager_sharding``, ``tag``, and the hooks ``on_get_value``,
+            ``on_set_value``, ``on_create_value`` (each a function ``(variable, value) -> value`` or
+            several) and ``on_add_axis``, ``on_remove_axis`` (functions ``(variable, axis, name)``).
 
     Example:
     >>> import jax.numpy as jnp
