@@ -51,13 +51,16 @@ class Identity:
 
 def borrowed(key: Any) -> Hashable:
     """Return a key that is equal where this one is, and keeps alive no function or object in it."""
-    if isinstance(key, tuple | frozenset):
-        return type(key)(map(borrowed, cast("tuple[Any, ...]", key)))
-    if isinstance(key, MethodType):
-        return Identity(key.__self__), Identity(key.__func__)
-    if key is None or isinstance(key, Identity | type) or type(key).__eq__ is not object.__eq__:
+    cls = type(key)
+    if cls is tuple:
+        return tuple([borrowed(part) for part in cast("tuple[Any, ...]", key)])
+    if cls in _BY_VALUE or cls is Identity or isinstance(key, type):
         return key
-    return Identity(key)
+    if isinstance(key, tuple | frozenset):
+        return cls(map(borrowed, cast("tuple[Any, ...]", key)))
+    if cls is MethodType:
+        return Identity(key.__self__), Identity(key.__func__)
+    return Identity(key) if cls.__eq__ is object.__eq__ else key
 
 
 def identities_in(key: Any) -> Iterator[Identity]:

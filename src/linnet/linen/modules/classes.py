@@ -21,12 +21,14 @@ class ClassFacts:
         set_by_init: the names of the fields that the constructor sets.
         init_fields: those that the constructor takes, without ``parent`` and ``name``.
         adoptable: those whose value may hold modules.
+        setters: the attributes that are set by a property, or another descriptor.
         has_setup: whether the class has a ``setup`` of its own.
     """
 
     set_by_init: frozenset[str]
     init_fields: tuple[str, ...]
     adoptable: tuple[str, ...]
+    setters: frozenset[str]
     has_setup: bool
 
 
@@ -54,13 +56,24 @@ def prepare_class(cls: type, *, kw_only: bool) -> None:
         # dataclasses unset it when they add __eq__
         cls.__hash__ = _inherited(cls, "__hash__")
     _put_last(cls)
+    _wrap_attributes(cls, frozenset(field.name for field in dataclasses.fields(cls)))
+    cls._facts = facts_of(cls)
+
+
+def facts_of(cls: Any) -> ClassFacts:
+    """Gather the facts of a module class that is a dataclass already."""
     all_fields = dataclasses.fields(cls)
     init_fields = tuple(f.name for f in all_fields if f.init and f.name not in _RESERVED)
-    _wrap_attributes(cls, frozenset(f.name for f in all_fields))
-    cls._facts = ClassFacts(
+    return ClassFacts(
         set_by_init=frozenset((*init_fields, *_RESERVED)),
         init_fields=init_fields,
         adoptable=init_fields,
+        setters=frozenset(
+            name
+            for base in cls.__mro__
+            for name, value in vars(base).items()
+            if hasattr(type(value), "__set__")
+        ),
         has_setup=not getattr(cls.setup, "_is_default", False),
     )
 

@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar, dataclass_transform
 
 from linnet.base import errors
-from linnet.base.traceback import user_facing
+from linnet.base.traceback import hide_internal_frames, user_facing
 from linnet.base.typing import PRNGKey
 from linnet.linen.modules import functional
-from linnet.linen.modules.classes import ClassFacts, prepare_class
+from linnet.linen.modules.classes import facts_of, prepare_class
 from linnet.linen.modules.context import UNSET, context as context
 from linnet.linen.modules.describe import describe, describe_module
 from linnet.linen.modules.functional import (
@@ -154,7 +154,6 @@ class Module(ModuleVariables):
 
     # --- from a module to a function ---------------------------------------------------------
 
-    @user_facing
     def apply(
         self,
         variables: Mapping[str, Any],
@@ -198,12 +197,18 @@ class Module(ModuleVariables):
         >>> updates["batch_stats"]["mean"]
         Array([0.02, 0.03], dtype=float32)
         """
-        _check_instance(self, "apply")
-        fn = functional.unbound_method(self, method)
-        _check_keywords(fn, kwargs, "apply")
-        store = functional.store_for_apply(self, variables, rngs, mutable, capture_intermediates)
-        result = functional.run(fn, self, store, args, kwargs)
-        return functional.with_changes(result, store, mutable, capture_intermediates)
+        try:
+            _check_instance(self, "apply")
+            fn = functional.unbound_method(self, method)
+            _check_keywords(fn, kwargs, "apply")
+            store = functional.store_for_apply(
+                self, variables, rngs, mutable, capture_intermediates
+            )
+            result = functional.run(fn, self, store, args, kwargs)
+            return functional.with_changes(result, store, mutable, capture_intermediates)
+        except Exception as error:
+            hide_internal_frames(error)
+            raise
 
     @user_facing
     def init_with_output(
@@ -442,7 +447,7 @@ class Module(ModuleVariables):
 
 
 # what a subclass learns in `prepare_class`; the base class itself has nothing to prepare
-Module._facts = ClassFacts(frozenset({"parent", "name"}), (), (), has_setup=False)
+Module._facts = facts_of(Module)
 
 
 # --- functions on modules --------------------------------------------------------------------

@@ -29,6 +29,8 @@ def shapes_made(init_fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 def as_shape(shape: Any) -> tuple[int, ...]:
     """Return a shape as a tuple; one that is given as a number has one axis."""
+    if type(shape) is tuple:
+        return shape
     return tuple(shape) if isinstance(shape, Sequence) or np.ndim(shape) else (shape,)
 
 

@@ -77,11 +77,12 @@ class ModuleStructure:
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__.get("_state")
-        if state is None or self.scope is None:
+        if state is None or self.scope is None or name == "__class__":
             # under construction, or a description that nobody uses yet
-            object.__setattr__(self, name, value)
-        elif name == "__class__":
-            object.__setattr__(self, name, value)
+            if name in self._facts.setters:
+                object.__setattr__(self, name, value)
+            else:
+                self.__dict__[name] = value
         elif not state.in_setup:
             raise errors.SetAttributeFrozenModuleError(
                 type(self).__name__, name, value, path=self.scope.path, method=state.in_compact
