@@ -49,10 +49,8 @@ def _replaces(old: Any, value: Any) -> bool:
     """Tell whether a value takes the place of all of another as it is."""
     if isinstance(old, np.ndarray):
         return trace_of(value) is not None
-    return not isinstance(old, jax.Array) or (
-        isinstance(value, jax.Array)
-        and value.shape == old.shape
-        and value.dtype == old.dtype
-        # a tracer has none
-        and getattr(value, "sharding", None) == getattr(old, "sharding", None)
-    )
+    if not isinstance(old, jax.Array):
+        return True
+    alike = isinstance(value, jax.Array) and value.shape == old.shape and value.dtype == old.dtype
+    # not asked of a tracer: it raises there, and takes time in the length of the trace
+    return alike and (trace_of(value) is not None or value.sharding == old.sharding)
