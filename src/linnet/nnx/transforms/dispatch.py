@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from linnet.base.jaxcompat import current_trace, is_tracing
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, is_of_a_library
 from linnet.lift import jit as lift
 from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
@@ -40,7 +40,8 @@ from linnet.nnx.transforms.store import ObjectStore, ObjectStructure, places_of
 
 _set_raw = Variable.__dict__["_raw_value"].__set__
 
-# type → whether its values are objects of NNX (True), never hold any (False), or may (None)
+# type → whether its values are objects of NNX (True), never hold any (False), or may (None). Of
+# classes of users only those that JAX knows are remembered, as in `objects/attributes.py`
 _roles: dict[type, bool | None] = {
     **dict.fromkeys((int, float, complex, bool, str, type(None), np.ndarray), False),
     **dict.fromkeys((list, tuple, dict), None),
@@ -51,12 +52,11 @@ def _role(value: Any) -> bool | None:
     cls = type(value)
     role: Any = _roles.get(cls, MISSING)
     if role is MISSING:
-        role = None
         if is_node(value):
-            role = True
-        elif jax.tree_util.all_leaves([value]):
-            role = False
-        _roles[cls] = role
+            return True
+        role = False if jax.tree_util.all_leaves([value]) else None
+        if role is None or is_of_a_library(cls):
+            _roles[cls] = role
     return role
 
 
