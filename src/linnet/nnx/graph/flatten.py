@@ -120,6 +120,10 @@ class Walk:
         """Return what a state holds of each cell: the variable itself, or the array."""
         return [cell._leaf for cell in self.cells]
 
+    def found(self) -> tuple[list[Any], ...]:
+        """Return what was met so far: cells, members, watched containers and attributes."""
+        return self.cells, self.members, self.watched, self.attributes
+
     def _variable(self, variable: Variable[Any], path: Path) -> Any:
         known = self.index.get(id(variable))
         if known is not None:

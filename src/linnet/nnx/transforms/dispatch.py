@@ -60,6 +60,25 @@ def _role(value: Any) -> bool | None:
     return role
 
 
+def _scanned(arg: Any) -> bool | None:
+    """Tell whether a list, tuple or dictionary holds no objects, if one can see that.
+
+    Objects are not taken apart, as they may refer to each other.
+    """
+    cls = type(arg)
+    if cls is not dict and cls is not list and cls is not tuple:
+        return None
+    plain: bool | None = True
+    for item in arg.values() if cls is dict else arg:
+        role = _role(item)
+        inner = not role if role is not None else _scanned(item)
+        if inner is False:
+            return False
+        if inner is None:
+            plain = None
+    return plain
+
+
 class _Program:
     """What is compiled for one structure of the arguments.
 
@@ -203,6 +222,9 @@ class JitWrapped:
         """Tell whether a pytree argument holds no objects."""
         if name in self._static:
             return True
+        known = _scanned(arg)
+        if known is not None:
+            return known
         leaves, treedef = jax.tree.flatten(arg)
         # an object that is no pytree is a leaf, so a treedef alone does not tell
         key = (treedef, frozenset(map(type, leaves)))
@@ -414,11 +436,11 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
             weakref.ref(outcome),
             *_quick_cells(layout, outcome),
         )
-    _, level, by_group = known
+    _, level, picks = known
     if level is not current_trace():
         return publish(roots, layout, outcome, changes.groups, result)
-    for cells, values in zip(by_group, changes.groups, strict=True):
-        for cell, value in zip(cells, values, strict=True):
+    for number, pick in picks:
+        for cell, value in zip(pick(), changes.groups[number], strict=True):
             _set_raw(cell, value)
     return put_objects(result, roots) if outcome.returns_objects else result
 
@@ -429,12 +451,16 @@ def _forget_dead(notes: dict[Any, Any]) -> None:
         del notes[number]
 
 
-def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:
-    """Return the variables to set, by group, if nothing has to be checked at a certain level."""
-    cells = [[layout.cells[number] for number in numbers] for numbers in outcome.handed]
-    flat = [cell for group in cells for cell in group]
+def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, list[Any]]:
+    """Return the level at which nothing has to be checked, and what picks the cells to set.
+
+    The cells of several objects are not noted: a note on one would keep the others alive.
+    """
+    handed = enumerate(outcome.handed)
+    picks = [(number, layout.picker(cells)) for number, cells in handed if cells]
+    flat = [cell for _, pick in picks for cell in pick()]
     plain = all(isinstance(cell, Variable) and cell._lost is None for cell in flat)
     levels = {id(cell._level): cell._level for cell in flat} if plain else {}
     if not flat:
-        return current_trace(), cells
-    return (next(iter(levels.values())) if len(levels) == 1 else None), cells
+        return current_trace(), picks
+    return (next(iter(levels.values())) if len(levels) == 1 else None), picks
