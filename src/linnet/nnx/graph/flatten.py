@@ -15,6 +15,7 @@ finds
 
 from typing import Any
 
+from linnet.base.errors import path_text
 from linnet.base.static_keys import is_mutable, mutable_in
 from linnet.base.typing import Path
 from linnet.nnx.graph.changing import Attributes, changing_in
@@ -80,7 +81,8 @@ class Walk:
     """
 
     __slots__ = (
-        *("attributes", "cells", "has_references", "index", "members", "paths", "watched"),
+        *("attributes", "cells", "entered", "has_references", "index", "members", "paths"),
+        "watched",
     )
 
     def __init__(self) -> None:
@@ -91,6 +93,7 @@ class Walk:
         self.attributes: list[Attributes] = []
         self.index: dict[int, int] = {}
         self.has_references = False
+        self.entered: set[int] = set()  # lists and dictionaries on the path
 
     def visit(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
         """Return the definition of a value, and note its cells.
@@ -214,6 +217,9 @@ class Walk:
             if holder is not None:
                 self.watched.append(value)
             holder, way = value, ()
+            if id(value) in self.entered:
+                raise ValueError(_holds_itself(value, path))
+            self.entered.add(id(value))
         if cls is list or cls is tuple:
             keys: tuple[Any, ...] = tuple(range(len(value)))
             items = value
@@ -228,6 +234,7 @@ class Walk:
             self.visit(item, (*path, key), holder, (*way, key))
             for key, item in zip(keys, items, strict=True)
         ]
+        self.entered.discard(id(value))
         return ContainerDef(cls, keys, tuple(children))
 
     def _taken_apart(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
@@ -238,6 +245,14 @@ class Walk:
             self.watched.extend(changing_in(value))
         defined = [self.visit(child, (*path, key), holder, (*way, key)) for key, child in children]
         return PytreeDef(treedef, tuple(key for key, _ in children), tuple(defined))
+
+
+def _holds_itself(value: Any, path: Path) -> str:
+    return (
+        f"The {type(value).__name__} at {path_text(path)} is one that it stands in: lists and "
+        "dictionaries have no end then. Let an object refer back, such as an nnx.List, or take the "
+        "reference out."
+    )
 
 
 _EMPTY = Statics({})
