@@ -1,6 +1,7 @@
 """Models come and go beside objects that stay: nothing that is remembered keeps them alive."""
 
 import gc
+import types
 import weakref
 
 import jax
@@ -228,3 +229,14 @@ def test_classes_of_users_are_not_remembered():
     del Leaf
     gc.collect()
     assert gone() is None
+
+
+def test_the_names_of_notebooks_are_not_told():
+    """A message names the variable that the user wrote, not where a notebook keeps its results."""
+    notebook = types.ModuleType("notebook")
+    vars(notebook).update(jax=jax, nnx=nnx, jnp=jnp)
+    lines = "m = nnx.Dict(a=nnx.Param(jnp.ones(2)))\n_oh = Out = {3: m}\n_ = __ = _3 = m\n"
+    lines += "try:\n    jax.jit(lambda x: m.a.set_value(x))(jnp.ones(2))\n"
+    lines += "except Exception as error:\n    told = str(error)\n"
+    exec(lines, vars(notebook))
+    assert "the value of m.a (Param)" in notebook.told

@@ -13,8 +13,12 @@ class Retold(Exception):  # noqa: N818 - the root of errors and of warnings
     message: ``type(error)(message)``.
     """
 
+    __module__ = "linnet.errors"  # where programs find it
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(__package__):
+            cls.__module__ = Retold.__module__
         init = vars(cls).get("__init__")
         if init is not None:
             cls.__init__ = _or_message(init)
