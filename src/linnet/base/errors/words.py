@@ -17,7 +17,7 @@ class Retold(Exception):  # noqa: N818 - the root of errors and of warnings
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith(__package__):
+        if cls.__module__.startswith("linnet.base.errors"):
             cls.__module__ = Retold.__module__
         init = vars(cls).get("__init__")
         if init is not None:

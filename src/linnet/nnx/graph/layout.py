@@ -14,6 +14,7 @@ Values are not part of a layout: setting a variable, or an array attribute to an
 nothing in it.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -91,7 +92,7 @@ class Layout:
         self._tree: Any = None
         self.joint = _Joint()
         self.notes: dict[Any, Any] = {}
-        self.shares: Any = None
+        self.shares: Any = weakref.WeakKeyDictionary()
 
     def _has_versions(self, parts: list[_Part]) -> bool:
         for ref, version in self._roots:
@@ -161,8 +162,6 @@ class _JointLayout(Layout):
         for root, each in zip(roots, found, strict=True):
             part, layout = _Part(each, held), layout_of(root)
             self._refs.append(weakref.ref(part))
-            if layout.shares is None:
-                layout.shares = weakref.WeakKeyDictionary()
             layout.shares.setdefault(self, []).append(part)
 
     def _parts(self) -> list[Any]:
@@ -240,6 +239,10 @@ class _Joint:
         self._layouts[key] = layout
 
 
+# what calls share of an object must not be lost where two threads lay it out at once
+_making = threading.RLock()
+
+
 def layout_of(node: Any) -> Layout:
     """Return the layout of an object graph, from memory if it is still true."""
     if not isinstance(node, Pytree):
@@ -247,11 +250,13 @@ def layout_of(node: Any) -> Layout:
     known: Layout | None = node._layout
     if known is not None and known.is_current():
         return known
-    made = _OneLayout(node, (node,))
-    if known is not None:
-        made.shares = known.shares  # of calls that are still running
-    put(node, "_layout", made)
-    return made
+    with _making:
+        known = node._layout
+        made = _OneLayout(node, (node,))
+        if known is not None:
+            made.shares = known.shares  # of calls that are still running, in any thread
+        put(node, "_layout", made)
+        return made
 
 
 _EMPTY = _OneLayout(())
