@@ -108,7 +108,7 @@ def is_of_a_library(cls: type) -> bool:
     A class that a program makes may be let go, and may be registered with JAX after it was first
     seen. Those of the libraries below are not.
 
-    >>> is_of_a_library(int), is_of_a_library(type("Mine", (), {}))
+    >>> is_of_a_library(int), is_of_a_library(type("Mine", (), {"__module__": "mine"}))
     (True, False)
     """
     return cls.__module__.partition(".")[0] in _LIBRARIES
