@@ -2,5 +2,8 @@
 
 from linnet.base import errors as errors
 from linnet.base.config import config as config
+from linnet.base.names import publish
+
+publish("linnet", {"errors": "linnet.base.errors"})
 
 __version__ = "0.1.0"

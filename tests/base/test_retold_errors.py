@@ -1,6 +1,7 @@
 """Errors made again: by pickle, in pools of processes, of their message."""
 
 import copy
+import importlib
 import inspect
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -98,3 +99,10 @@ def test_an_error_comes_out_of_a_pool_of_processes():
         with pytest.raises(errors.ScopeCollectionNotFound, match=r"reads|needs|params"):
             futures[2].result(timeout=120)
         assert futures[3].result(timeout=120) == 3
+
+
+@pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
+def test_every_class_is_named_as_programs_find_it(cls):
+    """Tracebacks and pickles say ``linnet.errors``, and there it is."""
+    assert cls.__module__ == "linnet.errors"
+    assert getattr(importlib.import_module("linnet.errors"), cls.__name__) is cls

@@ -441,3 +441,25 @@ def test_aliases_of_types_take_parameters():
     """Annotations such as ``nnx.PureState[Model]`` can be written."""
     for name in ("PureState", "GraphDef", "Optimizer", "Variable", "Param", "List", "Dict"):
         assert getattr(nnx, name)[nnx.Linear] is not None
+
+
+@pytest.mark.parametrize("use", [nnx.state, nnx.split, nnx.clone, nnx.jit(lambda m: None)])
+@pytest.mark.parametrize("sort", ["list", "dict"])
+def test_a_list_that_holds_itself(use, sort):
+    """Is told with its place, when it is assigned and when it becomes so later."""
+    m = layer(nnx)
+    m.more = [nnx.Param(jnp.ones(1))] if sort == "list" else {"a": nnx.Param(jnp.ones(1))}
+    use(m)
+    m.more.append(m.more) if sort == "list" else m.more.update(b=m.more)
+    with pytest.raises(ValueError, match=rf"The {sort} at /more/(1|b) is one that it stands in"):
+        use(m)
+
+
+def test_a_list_in_two_places():
+    """Is no mistake: it does not stand in itself."""
+
+    def program(nnx):
+        shared = [nnx.Param(jnp.ones(1))]
+        return nnx.to_pure_dict(nnx.state(nnx.Dict(a=nnx.data([shared, shared]))))
+
+    assert_same(program)

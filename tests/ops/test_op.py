@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from linnet.ops.axes import from_front, per_axis
+from linnet.ops.linear import dense
 from linnet.ops.op import op
 
 
@@ -127,3 +128,13 @@ def test_the_hook_of_the_dtypes_is_called_first():
     assert added(two, 4.0, piece=jnp.subtract, promote_dtype=halved) == -1.0
     assert added(2.0, 4.0, promote_dtype=lambda x, y, dtype: (x, y)) == 6.0
     assert ran == [True, False, False]
+
+
+@pytest.mark.parametrize("kernel", [{}, {"bias": jnp.ones(2)}], ids=["alone", "with a bias"])
+def test_an_array_that_is_none(kernel):
+    """Is told by name, by the op that needs it; what may be left out may be ``None``."""
+    with pytest.raises(TypeError, match="dense was given None for kernel, which has to be an arr"):
+        dense(jnp.ones((1, 2)), None, **kernel)
+    with pytest.raises(TypeError, match="None for inputs"):
+        dense(None, jnp.ones((2, 2)))
+    assert dense(jnp.ones((1, 2)), jnp.ones((2, 2)), None).tolist() == [[2.0, 2.0]]

@@ -133,3 +133,10 @@ def test_checkpoints_as_flax():
     assert len(serialization.to_bytes(mine)) == len(saved)
     fresh = TrainState.create(apply_fn=None, params=PARAMS, tx=mine.tx)
     assert_close(contents([serialization.from_bytes(fresh, saved)]), contents([mine]))
+
+
+@pytest.mark.parametrize("tx", [None, optax.adam, "adam"])
+def test_what_is_no_optimizer(tx):
+    """Is refused with what to write."""
+    with pytest.raises(TypeError, match=r"TrainState.create was given .* for tx, .*optax.adam\("):
+        TrainState.create(apply_fn=None, params=PARAMS, tx=tx)

@@ -175,3 +175,11 @@ def test_inside_jit():
     doubled = jax.jit(lambda tree: jax.tree.map(lambda x: 2 * x, tree))(freeze({"a": {"b": 1}}))
     assert isinstance(doubled, FrozenDict)
     assert doubled == {"a": {"b": 2}}
+
+
+def test_a_dict_that_holds_itself():
+    """Cannot be frozen; the error says what to look for."""
+    endless = {}
+    endless["a"] = {"b": endless}
+    with pytest.raises(ValueError, match="given a dict that holds itself"):
+        freeze(endless)

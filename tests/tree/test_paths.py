@@ -158,3 +158,11 @@ def test_what_is_no_mapping():
     """Flattening something else is an error that names it."""
     with pytest.raises(TypeError, match="takes a nested mapping, but was given list"):
         ours.flatten_mapping([1])
+
+
+def test_a_dict_that_holds_itself():
+    """Cannot be flattened; the error says what to look for."""
+    endless = {}
+    endless["a"] = {"b": endless}
+    with pytest.raises(ValueError, match="flatten_dict was given a dict that holds itself"):
+        flatten_dict(endless)

@@ -326,3 +326,13 @@ def test_structs_are_serializable():
     """Structs are serializable as soon as they are made, classes and instances."""
     point, node, _ = OURS
     assert all(map(ours.is_serializable, [point, node, point(1), FrozenDict(), empty_node]))
+
+
+@pytest.mark.parametrize("convert", [ours.to_bytes, ours.to_state_dict])
+@pytest.mark.parametrize("empty", [list, dict])
+def test_what_holds_itself(convert, empty):
+    """Has no state; the error says what to look for."""
+    endless = empty()
+    endless.append(endless) if empty is list else endless.update(a=endless)
+    with pytest.raises(SerializationError, match=f"given a {empty.__name__} that holds itself"):
+        convert(endless)

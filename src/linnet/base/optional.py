@@ -7,6 +7,9 @@ the command that installs it.
 
 import importlib
 from types import ModuleType
+from typing import Any
+
+from linnet.base.errors import short
 
 
 def require(module: str, *, for_: str) -> ModuleType:
@@ -37,3 +40,20 @@ def require(module: str, *, for_: str) -> ModuleType:
             f"run: pip install {package}",
             name=error.name,
         ) from None
+
+
+def check_transformation(tx: Any, form: str) -> None:
+    """Check that a transformation of optax is one.
+
+    Args:
+        tx: what was given for it.
+        form: how the call should look.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(tx, type) or not callable(getattr(tx, "init", None)):
+        raise TypeError(
+            f"{form.partition('(')[0]} was given {short(tx)} for tx, which is no "
+            f"transformation of gradients: it has no init. Write {form}."
+        )

@@ -64,6 +64,10 @@ class Programs:
         self._known: dict[Hashable, Any] = {}
         self._refs: dict[Hashable, list[Any]] = {}
 
+    def __reduce__(self) -> Any:
+        # a function that is pickled by value takes its attributes along
+        return functools.partial(Programs, **self._options), ()
+
     def call(self, key: Any, pure: PureFunction, kept: Any, donated: Any) -> tuple[Changes, Any]:
         """Call a pure function, compiled, on two halves of groups and arguments."""
         key = borrowed(key)

@@ -18,6 +18,7 @@ Three things are never part of what is remembered; where one is there, the plain
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any, ParamSpec, TypeVar, cast
@@ -81,9 +82,15 @@ def op(
     usual = tuple((hooks if isinstance(hooks, Mapping) else dict.fromkeys(hooks)).items())
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(body).parameters.values()
+        arrays = [place for place, each in enumerate(parameters) if each.annotation is jax.Array]
+
         @functools.wraps(body)
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
             _refuse_replaced()
+            for place in arrays:
+                if place < len(args) and args[place] is None:
+                    raise TypeError(_nothing_given(body, place))
             return body(*args, **kwargs)
 
         names = (*static, "promote_dtype") if promotes else tuple(static)
@@ -125,6 +132,15 @@ def as_given(*arrays: Any, **how: Any) -> tuple[Any, ...]:
     """Stand in the place of ``promote_dtype`` where the arrays have been through it."""
     del how
     return arrays
+
+
+def _nothing_given(body: Callable[..., Any], place: int) -> str:
+    name = list(inspect.signature(body).parameters)[place]
+    where = "the inputs" if name == "inputs" else f"the {name} of the layer"
+    return (
+        f"{body.__name__} was given None for {name}, which has to be an array. Look where {where} "
+        "should come from: is it None in the variables, or does a function not return its result?"
+    )
 
 
 def _hashes(value: Any) -> bool:

@@ -47,7 +47,7 @@ def pool(
     >>> pool(jnp.arange(6.0).reshape(3, 2), 0.0, lax.add, (2,), None, "VALID").tolist()
     [[2.0, 4.0], [6.0, 8.0]]
     """
-    settings = _window_settings(inputs.shape, window_shape, strides, padding)
+    settings = _window_settings(jnp.shape(inputs), window_shape, strides, padding)
     return _reduce_windows(inputs, init, reduce_fn, *settings)
 
 
@@ -165,7 +165,7 @@ def avg_pool(
     >>> avg_pool(jnp.arange(6.0).reshape(3, 2), (2,)).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    window, steps, pads = _window_settings(inputs.shape, window_shape, strides, padding)
+    window, steps, pads = _window_settings(jnp.shape(inputs), window_shape, strides, padding)
     return _averaged(
         inputs, window=window, strides=steps, padding=pads, count_include_pad=count_include_pad
     )
@@ -194,7 +194,7 @@ def max_pool(
     >>> max_pool(jnp.arange(6.0).reshape(3, 2), (2,)).tolist()
     [[2.0, 3.0], [4.0, 5.0]]
     """
-    window, steps, pads = _window_settings(inputs.shape, window_shape, strides, padding)
+    window, steps, pads = _window_settings(jnp.shape(inputs), window_shape, strides, padding)
     return _pooled(
         inputs, init=-jnp.inf, reduce_fn=lax.max, window=window, strides=steps, padding=pads
     )
@@ -223,7 +223,7 @@ def min_pool(
     >>> min_pool(jnp.arange(6.0).reshape(3, 2), (2,)).tolist()
     [[0.0, 1.0], [2.0, 3.0]]
     """
-    window, steps, pads = _window_settings(inputs.shape, window_shape, strides, padding)
+    window, steps, pads = _window_settings(jnp.shape(inputs), window_shape, strides, padding)
     return _pooled(
         inputs, init=jnp.inf, reduce_fn=lax.min, window=window, strides=steps, padding=pads
     )

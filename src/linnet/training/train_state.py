@@ -13,7 +13,7 @@ import jax
 from jax.tree_util import keystr, tree_leaves_with_path
 
 from linnet.base.errors import GradientStructureError, LinnetWarning, trained_collections
-from linnet.base.optional import require
+from linnet.base.optional import check_transformation, require
 from linnet.base.typing import Array
 from linnet.tree import struct
 
@@ -61,6 +61,7 @@ class TrainState(struct.PyTreeNode):
             tx: an optax optimizer.
             **kwargs: the other fields of a subclass.
         """
+        check_transformation(tx, "TrainState.create(apply_fn=..., params=..., tx=optax.adam(1e-3))")
         others = _other_collections(params)
         if others:
             warnings.warn(trained_collections(list(params), others), LinnetWarning, stacklevel=2)

@@ -13,6 +13,8 @@ from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 import jax
 from jax.tree_util import DictKey
 
+from linnet.base.errors import endless_text
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -37,7 +39,10 @@ class FrozenDict(Mapping[K, V]):
 
     def __init__(self, *args: Any, __unsafe_skip_copy__: bool = False, **kwargs: Any) -> None:
         given: dict[Any, Any] = dict(*args, **kwargs)
-        self._dict: dict[Any, Any] = given if __unsafe_skip_copy__ else _copied(given)
+        try:
+            self._dict: dict[Any, Any] = given if __unsafe_skip_copy__ else _copied(given)
+        except RecursionError:
+            raise ValueError(endless_text("FrozenDict", given)) from None
         self._hash: int | None = None
 
     def __getitem__(self, key: K) -> V:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import jax
 
+from linnet.base.errors import endless_text
 from linnet.base.typing import Path
 from linnet.tree.frozen_dict import FrozenDict
 
@@ -86,7 +87,10 @@ def _flattened(
             node = empty_node
         flat[_joined(path, sep)] = node
 
-    visit(xs, ())
+    try:
+        visit(xs, ())
+    except RecursionError:
+        raise ValueError(endless_text("flatten_dict", xs)) from None
     return flat
 
 

@@ -27,6 +27,7 @@ from linnet.base.errors import (
     LinnetWarning,
     SerializationError,
     StateDictMismatchError,
+    endless_text,
     misspelt,
     unread_state,
 )
@@ -75,7 +76,10 @@ def to_state_dict(target: Any) -> Any:
     handler = _handler_of(target)
     if handler is None:
         return target
-    state: Any = handler.save(target)
+    try:
+        state: Any = handler.save(target)
+    except RecursionError:
+        raise SerializationError(endless_text("to_state_dict", target)) from None
     if isinstance(state, dict) and not all(isinstance(key, str) for key in cast("Any", state)):
         raise SerializationError(
             f"the function registered for the state of {type(target).__name__} returned {state!r}, "

@@ -1,6 +1,7 @@
 """The roots of the tree of errors, and the words that several messages share."""
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,8 +13,12 @@ class Retold(Exception):  # noqa: N818 - the root of errors and of warnings
     message: ``type(error)(message)``.
     """
 
+    __module__ = "linnet.errors"  # where programs find it
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("linnet.base.errors"):
+            cls.__module__ = Retold.__module__
         init = vars(cls).get("__init__")
         if init is not None:
             cls.__init__ = _or_message(init)
@@ -131,3 +136,12 @@ def short(value: Any, limit: int = 60) -> str:
         return shape_text(value)
     text = " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def endless_text(what: str, value: Any) -> str:
+    """Word that a nested value has no end, after Python gave up on it."""
+    return (
+        f"{what} was given a {type(value).__name__} that holds itself, or is nested deeper than "
+        f"Python goes, {sys.getrecursionlimit()} levels. Follow its keys to the one that leads "
+        "back, and take that out."
+    )

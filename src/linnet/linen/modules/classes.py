@@ -51,6 +51,7 @@ def prepare_class(cls: type, *, kw_only: bool) -> None:
     own_hash = "__hash__" in vars(cls)
     if "__eq__" not in vars(cls):
         setattr(cls, "__eq__", _equal)  # noqa: B010 - which pyright takes for a bound method
+    _restore_missing(cls)
     dataclasses.dataclass(repr=False, eq=True, kw_only=kw_only)(cls)
     if not own_hash:
         # dataclasses unset it when they add __eq__
@@ -100,6 +101,19 @@ def _check_annotations(cls: type) -> None:
     if "name" in annotations:
         # a subclass may write `name: str` for the reader; it stays the field that all modules have
         cls.name = dataclasses.field(default=None, kw_only=True)
+
+
+def _restore_missing(cls: type) -> None:
+    """Mend the inherited fields of classes that were pickled by value.
+
+    What says that a field has no default is copied then, and the copy would be taken for one.
+    """
+    missing = type(dataclasses.MISSING)
+    for base in cls.__mro__[1:]:
+        for field in vars(base).get("__dataclass_fields__", {}).values():
+            for name in ("default", "default_factory", "kw_only"):
+                if isinstance(getattr(field, name), missing):
+                    setattr(field, name, dataclasses.MISSING)
 
 
 def _put_last(cls: type) -> None:

@@ -16,6 +16,7 @@ finds
 from collections.abc import MutableMapping
 from typing import Any
 
+from linnet.base.errors import path_text
 from linnet.base.static_keys import is_mutable, mutable_in
 from linnet.base.typing import Path
 from linnet.nnx.graph.changing import Attributes, changing_in
@@ -87,7 +88,8 @@ class Walk:
     """
 
     __slots__ = (
-        *("attributes", "cells", "has_references", "index", "members", "paths", "watched"),
+        *("attributes", "cells", "entered", "has_references", "index", "members", "paths"),
+        "watched",
     )
 
     def __init__(self) -> None:
@@ -98,6 +100,7 @@ class Walk:
         self.attributes: list[Attributes] = []
         self.index: dict[int, int] = {}
         self.has_references = False
+        self.entered: set[int] = set()  # lists and dictionaries on the path
 
     def visit(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
         """Return the definition of a value, and note its cells.
@@ -126,6 +129,10 @@ class Walk:
     def leaves(self) -> list[Any]:
         """Return what a state holds of each cell: the variable itself, or the array."""
         return [cell._leaf for cell in self.cells]
+
+    def found(self) -> tuple[list[Any], ...]:
+        """Return what was met so far: cells, members, watched containers and attributes."""
+        return self.cells, self.members, self.watched, self.attributes
 
     def _variable(self, variable: Variable[Any], path: Path) -> Any:
         known = self.index.get(id(variable))
@@ -217,6 +224,9 @@ class Walk:
             if holder is not None:
                 self.watched.append(value)
             holder, way = value, ()
+            if id(value) in self.entered:
+                raise ValueError(_holds_itself(value, path))
+            self.entered.add(id(value))
         if cls is list or cls is tuple:
             keys: tuple[Any, ...] = tuple(range(len(value)))
             items = value
@@ -231,6 +241,7 @@ class Walk:
             self.visit(item, (*path, key), holder, (*way, key))
             for key, item in zip(keys, items, strict=True)
         ]
+        self.entered.discard(id(value))
         return ContainerDef(cls, keys, tuple(children))
 
     def _taken_apart(self, value: Any, path: Path, holder: Any, way: Path) -> Any:
@@ -243,6 +254,14 @@ class Walk:
                 holder, way = value, ()  # changed in place, as a dictionary is
         defined = [self.visit(child, (*path, key), holder, (*way, key)) for key, child in children]
         return PytreeDef(treedef, tuple(key for key, _ in children), tuple(defined))
+
+
+def _holds_itself(value: Any, path: Path) -> str:
+    return (
+        f"The {type(value).__name__} at {path_text(path)} is one that it stands in: lists and "
+        "dictionaries have no end then. Let an object refer back, such as an nnx.List, or take the "
+        "reference out."
+    )
 
 
 _EMPTY = Statics({})

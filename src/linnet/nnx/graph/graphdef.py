@@ -18,6 +18,7 @@ from linnet.base.typing import Path
 from linnet.nnx.graph.build import Builder, new_variable
 from linnet.nnx.graph.definitions import (
     ArrayDef,
+    ContainerDef,
     Reference,
     StaticDef,
     VariableDef,
@@ -145,6 +146,26 @@ def walk(node: Any) -> tuple[GraphDef[Any], Walk]:
     done = Walk()
     root = done.visit(node, (), None, ())
     return GraphDef(root, len(done.cells), done.has_references), done
+
+
+def walk_each(
+    nodes: tuple[Any, ...],
+) -> tuple[GraphDef[Any], Walk, list[tuple[list[Any], ...]]]:
+    """Walk over several object graphs together, and tell what was first met in each.
+
+    Returns:
+        The structure and the walk, as of the tuple of them; and for each the part of what the walk
+        found.
+    """
+    done = Walk()
+    children: list[Any] = []
+    parts: list[tuple[list[Any], ...]] = []
+    for number, node in enumerate(nodes):
+        before = [*map(len, done.found())]
+        children.append(done.visit(node, (number,), None, ()))
+        parts.append(tuple(f[n:] for f, n in zip(done.found(), before, strict=True)))
+    root = ContainerDef(tuple, tuple(range(len(nodes))), tuple(children))
+    return GraphDef(root, len(done.cells), done.has_references), done, parts
 
 
 def rebuild(

@@ -137,11 +137,12 @@ class List(Module, MutableSequence[A], Generic[A]):
         return {str(number): item for number, item in enumerate(self._items)} | super()._shown()
 
     def __getstate__(self) -> Any:
-        return {**super().__getstate__(), "items": list(self._items)}
+        return {**super().__getstate__(), "_items": list(self._items)}
 
     def __setstate__(self, state: Any) -> None:
-        super().__setstate__(state)
-        put(self, "_items", state["items"])
+        others = dict(state)
+        put(self, "_items", others.pop("_items"))
+        super().__setstate__(others)
 
 
 class Dict(Module, MutableMapping[str, A], Generic[A]):

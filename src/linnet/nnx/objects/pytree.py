@@ -14,6 +14,7 @@ structure of a model is not used when it is no longer true.
 
 import abc
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
@@ -82,6 +83,8 @@ class Pytree(Node, _Attributes, metaclass=abc.ABCMeta):
             raise _no_init(cls)
         return blank(cls)
 
+    setattr(__new__, "_completes", True)  # noqa: B010 - which pyright takes for a bound method
+
     def __init_subclass__(cls, *, pytree: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         declared = attributes.declared_in(cls)
@@ -91,6 +94,8 @@ class Pytree(Node, _Attributes, metaclass=abc.ABCMeta):
         cls._keeps_to_setattr = cls.__module__.startswith("linnet.")
         if vars(cls).get("__slots__") and not cls._keeps_to_setattr:
             raise TypeError(_slots_refused(cls))
+        if not getattr(cls.__new__, "_completes", False):
+            cls.__new__ = _completing(cls.__new__)
         if pytree:
             jax.tree_util.register_pytree_with_keys(
                 cls, _flatten_with_keys, cls._unflatten, _flatten
@@ -184,11 +189,18 @@ class Pytree(Node, _Attributes, metaclass=abc.ABCMeta):
     # --- Python's own protocols --------------------------------------------------------------
 
     def __getstate__(self) -> Any:
-        return {"attributes": dict(attributes_of(self)), "statuses": dict(self._statuses)}
+        """Return the attributes; what was remembered about them stays behind."""
+        return {**attributes_of(self), "_statuses": dict(self._statuses)}
 
     def __setstate__(self, state: Any) -> None:
-        attributes_of(self).update(state["attributes"])
-        put(self, "_statuses", state["statuses"])
+        attributes = dict(state)
+        put(self, "_statuses", attributes.pop("_statuses", {}))
+        attributes_of(self).update(attributes)
+        note_change(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # older protocols make objects past `__new__`
+        return super().__reduce_ex__(max(protocol, 2))
 
     def __repr__(self) -> str:
         return text_of(self, arrays=False)
@@ -216,17 +228,45 @@ _put_version = Pytree.__dict__["_version"].__set__
 _put_statuses = Pytree.__dict__["_statuses"].__set__
 _put_layout = Pytree.__dict__["_layout"].__set__
 _put_open = Pytree.__dict__["_is_open"].__set__
+_get_level = Pytree.__dict__["_level"].__get__
 
 
 def blank(cls: type[T]) -> T:
     """Make an object of a class, at the present level of tracing, without running ``__init__``."""
     made = object.__new__(cls)
+    _complete(made)
+    return made
+
+
+def _complete(made: Any) -> None:
+    """Set the slots of a new object."""
     _put_level(made, current_trace())
     _put_version(made, 0)
     _put_statuses(made, {})
     _put_layout(made, None)
     _put_open(made, False)
-    return made
+
+
+def _completing(new: Callable[..., Any]) -> Any:
+    """Return a ``__new__`` that may make objects in any way, such as by ``object.__new__``."""
+
+    @functools.wraps(new)
+    def completing(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        made = new(cls, *args, **kwargs)
+        if isinstance(made, Pytree) and not _has_slots(made):
+            _complete(made)
+        return made
+
+    setattr(completing, "_completes", True)  # noqa: B010
+    return staticmethod(completing)
+
+
+def _has_slots(made: Any) -> bool:
+    try:
+        _get_level(made)
+    except AttributeError:
+        return False
+    return True
 
 
 # --- assigning -------------------------------------------------------------------------------

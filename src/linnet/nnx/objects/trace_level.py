@@ -14,6 +14,7 @@ A variable does not know where it stands in a model. Only when something is wron
 in the local variables of the running functions.
 """
 
+import re
 import sys
 import warnings
 from typing import Any
@@ -64,6 +65,10 @@ def forget_copy(variable: Any) -> None:
     object.__setattr__(variable, "_lost", None)
 
 
+# what notebooks call inputs and outputs: `_`, `_3`, `_i3`, `Out`
+_OF_NOTEBOOKS = re.compile(r"_+|_i*\d*|_[dio]h|In|Out")
+
+
 def name_of(variable: Any, otherwise: str = "a variable") -> str:
     """Say where something stands, as a running function sees it: ``model.layers[0].kernel``."""
     frame = sys._getframe(1)
@@ -72,6 +77,8 @@ def name_of(variable: Any, otherwise: str = "a variable") -> str:
         package = frame.f_globals.get("__name__", "").partition(".")[0]
         if package not in {"linnet", "jax", "jaxlib"}:
             for name, value in list(frame.f_locals.items()):
+                if _OF_NOTEBOOKS.fullmatch(name):
+                    continue
                 path = path_to(value, variable)
                 if path is not None:
                     found = name + path

@@ -18,7 +18,7 @@ reads it gets an array of JAX.
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -131,20 +131,20 @@ class RngStream(KeySource, Pytree):
         if split is not None:
             _warn_of_split()
             return self.split(split)
-        return RngStream(self(), tag=self.tag)
+        return type(self)(self(), tag=self.tag)
 
     def split(self, k: Counts) -> "RngStream":
         """Return a stream of ``k`` independent keys, stacked, made of the next key."""
-        return RngStream(random.split(self(), k), tag=self.tag)
+        return type(self)(random.split(self(), k), tag=self.tag)
 
     def broadcast(self, k: Counts) -> "RngStream":
         """Return a stream of the next key, repeated along new axes of the sizes ``k``."""
         shape = k if isinstance(k, tuple) else (k,)
-        return RngStream(jnp.broadcast_to(self(), shape), tag=self.tag)
+        return type(self)(jnp.broadcast_to(self(), shape), tag=self.tag)
 
     def _again(self) -> "RngStream":
         """Return another stream of the same key, from the beginning."""
-        return RngStream(self.key.get_value(), tag=self.tag)
+        return type(self)(self.key.get_value(), tag=self.tag)
 
 
 def _warn_of_split() -> None:
@@ -222,7 +222,7 @@ class Rngs(KeySource, Pytree):
         """Return the next key of the stream ``default``."""
         return self.default()
 
-    def fork(self, /, *, split: Any = None) -> Self:
+    def fork(self, /, *, split: Any = None) -> "Rngs":
         """Return independent streams of the same names, each made of the next key of its own.
 
         ``split`` is an old form of ``split``, with the streams it does not name forked.
@@ -233,7 +233,7 @@ class Rngs(KeySource, Pytree):
         counts = split_counts(split)
         return self._each(lambda stream, k: stream.fork() if k is None else stream.split(k), counts)
 
-    def split(self, k: Any) -> Self:
+    def split(self, k: Any) -> "Rngs":
         """Return streams of ``k`` independent keys each, stacked; or of as many as a filter says.
 
         Args:
@@ -248,27 +248,23 @@ class Rngs(KeySource, Pytree):
             lambda stream, k: stream._again() if k is None else stream.split(k), split_counts(k)
         )
 
-    def broadcast(self, k: Any) -> Self:
+    def broadcast(self, k: Any) -> "Rngs":
         """Return streams of one key each, repeated; the arguments are those of ``split``."""
         return self._each(
             lambda stream, k: stream._again() if k is None else stream.broadcast(k), split_counts(k)
         )
 
-    def _each(self, function: Any, counts: "list[tuple[Predicate, Counts | None]]") -> Self:
+    def _each(self, function: Any, counts: "list[tuple[Predicate, Counts | None]]") -> "Rngs":
         """Make an ``Rngs`` of what a function makes of each stream and its count."""
         made = {
             name: function(stream, count_for(counts, (name,), stream))
             for name, stream in self.items()
         }
-        return type(self)._of(made)
-
-    @classmethod
-    def _of(cls, streams: Mapping[str, RngStream]) -> Self:
-        """Hold the given streams themselves."""
-        made = cls()
-        for name, stream in streams.items():
-            setattr(made, name, stream)
-        return made
+        # a subclass may take other arguments, and make other streams of them
+        held = Rngs()
+        for name, stream in made.items():
+            setattr(held, name, stream)
+        return held
 
 
 def split_counts(k: Any) -> list[tuple[Predicate, Counts | None]]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from linnet.base import errors
-from linnet.base.optional import require
+from linnet.base.optional import check_transformation, require
 from linnet.base.typing import MISSING
 from linnet.nnx.graph.split import GraphState, state
 from linnet.nnx.graph.states import State, items_of
@@ -75,23 +75,6 @@ def to_opt_state(tree: Any) -> Any:
         return OptArray(leaf)
 
     return jax.tree.map(convert, tree, is_leaf=is_variable)
-
-
-def check_transformation(tx: Any, form: str) -> None:
-    """Check that a transformation of optax is one.
-
-    Args:
-        tx: what was given for it.
-        form: how the call should look.
-
-    Raises:
-        TypeError: it is none.
-    """
-    if isinstance(tx, type) or not callable(getattr(tx, "init", None)):
-        raise TypeError(
-            f"{form.partition('(')[0]} was given {errors.short(tx)} for tx, which is no "
-            f"transformation of gradients: it has no init. Write {form}."
-        )
 
 
 class Optimizer(Pytree, Generic[M]):

@@ -5,9 +5,8 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from linnet.base.optional import require
+from linnet.base.optional import check_transformation, require
 from linnet.nnx.graph.graphdef import CallProxy
-from linnet.nnx.training.optimizer import check_transformation
 from linnet.tree import struct
 
 

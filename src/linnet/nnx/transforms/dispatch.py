@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from linnet.base.jaxcompat import current_trace, is_tracing
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, is_of_a_library
 from linnet.lift import jit as lift
 from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
@@ -40,7 +40,8 @@ from linnet.nnx.transforms.store import ObjectStore, ObjectStructure, places_of
 
 _set_raw = Variable.__dict__["_raw_value"].__set__
 
-# type → whether its values are objects of NNX (True), never hold any (False), or may (None)
+# type → whether its values are objects of NNX (True), never hold any (False), or may (None). Of
+# classes of users only those that JAX knows are remembered, as in `objects/attributes.py`
 _roles: dict[type, bool | None] = {
     **dict.fromkeys((int, float, complex, bool, str, type(None), np.ndarray), False),
     **dict.fromkeys((list, tuple, dict), None),
@@ -51,13 +52,31 @@ def _role(value: Any) -> bool | None:
     cls = type(value)
     role: Any = _roles.get(cls, MISSING)
     if role is MISSING:
-        role = None
         if is_node(value):
-            role = True
-        elif jax.tree_util.all_leaves([value]):
-            role = False
-        _roles[cls] = role
+            return True
+        role = False if jax.tree_util.all_leaves([value]) else None
+        if role is None or is_of_a_library(cls):
+            _roles[cls] = role
     return role
+
+
+def _scanned(arg: Any) -> bool | None:
+    """Tell whether a list, tuple or dictionary holds no objects, if one can see that.
+
+    Objects are not taken apart, as they may refer to each other.
+    """
+    cls = type(arg)
+    if cls is not dict and cls is not list and cls is not tuple:
+        return None
+    plain: bool | None = True
+    for item in arg.values() if cls is dict else arg:
+        role = _role(item)
+        inner = not role if role is not None else _scanned(item)
+        if inner is False:
+            return False
+        if inner is None:
+            plain = None
+    return plain
 
 
 class _Program:
@@ -203,6 +222,9 @@ class JitWrapped:
         """Tell whether a pytree argument holds no objects."""
         if name in self._static:
             return True
+        known = _scanned(arg)
+        if known is not None:
+            return known
         leaves, treedef = jax.tree.flatten(arg)
         # an object that is no pytree is a leaf, so a treedef alone does not tell
         key = (treedef, frozenset(map(type, leaves)))
@@ -414,11 +436,11 @@ def _published(roots: tuple[Any, ...], layout: Layout, changes: Changes, result:
             weakref.ref(outcome),
             *_quick_cells(layout, outcome),
         )
-    _, level, by_group = known
+    _, level, picks = known
     if level is not current_trace():
         return publish(roots, layout, outcome, changes.groups, result)
-    for cells, values in zip(by_group, changes.groups, strict=True):
-        for cell, value in zip(cells, values, strict=True):
+    for number, pick in picks:
+        for cell, value in zip(pick(), changes.groups[number], strict=True):
             _set_raw(cell, value)
     return put_objects(result, roots) if outcome.returns_objects else result
 
@@ -429,12 +451,16 @@ def _forget_dead(notes: dict[Any, Any]) -> None:
         del notes[number]
 
 
-def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, Any]:
-    """Return the variables to set, by group, if nothing has to be checked at a certain level."""
-    cells = [[layout.cells[number] for number in numbers] for numbers in outcome.handed]
-    flat = [cell for group in cells for cell in group]
+def _quick_cells(layout: Layout, outcome: Outcome) -> tuple[Any, list[Any]]:
+    """Return the level at which nothing has to be checked, and what picks the cells to set.
+
+    The cells of several objects are not noted: a note on one would keep the others alive.
+    """
+    handed = enumerate(outcome.handed)
+    picks = [(number, layout.picker(cells)) for number, cells in handed if cells]
+    flat = [cell for _, pick in picks for cell in pick()]
     plain = all(isinstance(cell, Variable) and cell._lost is None for cell in flat)
     levels = {id(cell._level): cell._level for cell in flat} if plain else {}
     if not flat:
-        return current_trace(), cells
-    return (next(iter(levels.values())) if len(levels) == 1 else None), cells
+        return current_trace(), picks
+    return (next(iter(levels.values())) if len(levels) == 1 else None), picks
