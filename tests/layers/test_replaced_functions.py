@@ -19,6 +19,8 @@ PLACES = [
     (lax, "conv_general_dilated_local"),
     (lax, "conv_transpose"),
     (lax, "reduce_window"),
+    (lax, "rsqrt"),
+    (jnp, "mean"),
     (jnp, "einsum"),
     (jnp, "dot"),
     (jnp, "take"),
@@ -69,6 +71,21 @@ def test_pooling_sees_it(pool):
     before = run()
     with replaced(lax, "reduce_window"):
         assert run() == [2 * number for number in before]
+    assert run() == before
+
+
+def test_dropout_sees_it(monkeypatch):
+    """Dropout was traced before, and draws with what stands there now."""
+
+    def run():
+        layer = linen.Dropout(0.5, deterministic=False)
+        return layer.apply({}, jnp.ones(64), rngs={"dropout": jax.random.key(0)}).tolist()
+
+    before = run()
+    assert 0.0 in before
+    with monkeypatch.context() as patched:
+        patched.setattr(jax.random, "bernoulli", lambda key, p, shape: jnp.ones(shape, bool))
+        assert set(run()) == {2.0}
     assert run() == before
 
 

@@ -653,3 +653,62 @@ def test_dataclass_decorator_on_a_module():
 
     theirs, ours = program(flax.linen), program(linnet.linen)
     assert ours == theirs
+
+
+@pytest.mark.parametrize("base", [False, True])
+def test_setup_added_later(base):
+    """A `setup` that a class, or its base, gets or changes after it was made runs from then on."""
+
+    def program(nn):
+        class Model(nn.Module):
+            def __call__(self, x):
+                return self.dense(x)
+
+        class Derived(Model):
+            pass
+
+        cls = Derived if base else Model
+
+        def setup(self):
+            self.dense = nn.Dense(3)
+
+        Model.setup = setup
+        first = cls().init(KEY, X)
+
+        def wider(self):
+            self.dense = nn.Dense(4)
+
+        Model.setup = wider
+        return first, cls().init(KEY, X)
+
+    assert_same(program, drawn=True)
+
+
+def test_fields_kept_by_descriptors():
+    """A field whose default is a descriptor is read and set through it, also if a module."""
+
+    def program(nn):
+        class Kept:
+            def __set_name__(self, owner, name):
+                self.name = f"_{name}"
+
+            def __get__(self, instance, owner=None):
+                return None if instance is None else instance.__dict__.get(self.name)
+
+            def __set__(self, instance, value):
+                instance.__dict__[self.name] = value
+
+        class Model(nn.Module):
+            scale: Any = Kept()
+            inner: Any = Kept()
+
+            @nn.compact
+            def __call__(self, x):
+                return (self.inner(x) if self.inner else x) * (self.scale or 2)
+
+        model = Model(scale=3, inner=nn.Dense(2))
+        variables = model.init(KEY, X)
+        plain = Model().apply({}, X), Model(5).apply({}, X), Model(5).clone(scale=7).scale
+        return variables, model.apply(variables, X), plain
+
+    assert_same(program)

@@ -220,6 +220,115 @@ def test_hooks():
     assert_same(program)
 
 
+def test_methods_of_subclasses_are_hooks():
+    """Methods with the names of hooks run like hooks, unless others are given to the variable."""
+
+    def program(nnx):
+        seen = []
+
+        class Plain(nnx.Param):
+            def on_get_value(self, value):
+                return value + 10
+
+        class Noting(Plain):
+            def on_get_value(self, value):
+                return 3 * super().on_get_value(value)
+
+            def on_set_value(self, value):
+                return value * 2
+
+            def on_create_value(self, value):
+                return value + 0.5
+
+            def on_add_axis(self, axis, name):
+                seen.append((axis, name))
+
+        class Model(nnx.Module):
+            def __init__(self):
+                self.w = Noting(jnp.ones(2))
+
+        def step(model):
+            model.w[...] = model.w[...] + 1
+            return model.w[...]
+
+        model = Model()
+        first = (
+            model.w[...],
+            model.w.get_raw_value(),
+            nnx.clone(model).w[...],
+            Plain(jnp.ones(2))[...],
+        )
+        after = nnx.jit(step)(model), model.w.get_raw_value()
+        given = Noting(jnp.ones(2), on_get_value=lambda v, x: x - 1)
+        model.w.add_axis(0, "a")
+        gradient = nnx.grad(lambda m: (m.w[...] ** 2).sum())(model)
+        return first, after, given[...], seen, nnx.pure(nnx.state(gradient))
+
+    assert_same(program)
+
+
+def test_hooks_added_to_a_class_later():
+    """A hook that a class gets later runs for the variables that are made from then on."""
+
+    def program(nnx):
+        class Late(nnx.Param):
+            pass
+
+        before = Late(jnp.ones(2))
+        Late.on_get_value = lambda v, x: x + 10
+        return before[...], Late(jnp.ones(2))[...]
+
+    assert_same(program)
+
+
+HOOKED = {
+    "part": lambda v: v[1:],
+    "item": lambda v: v.get_value(index=0),
+    "set part": lambda v: v.__setitem__(0, 5.0),
+    "set mask": lambda v: v.set_value(5.0, index=jnp.array([True, False, False])),
+    "set all to a number": lambda v: v.__setitem__(..., 3.0),
+    "set all": lambda v: v.__setitem__(..., jnp.ones(3)),
+    "method": lambda v: (v.sum(), v.T, v.astype("bfloat16"), v.at[0].set(7)),
+    "numpy": np.asarray,
+    "function": jnp.sin,
+    "items": lambda v: (list(v), 2.0 in v),
+}
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_what_hooks_see(name):
+    """Hooks see the part that is read or set; attributes are those of the stored value."""
+
+    def program(nnx):
+        seen = []
+
+        def read(_, value):
+            seen.append(jnp.shape(value))
+            return value + 1
+
+        def write(_, value):
+            seen.append(jnp.shape(value))
+            return value * 2
+
+        v = nnx.Param(jnp.arange(3.0), on_get_value=read, on_set_value=write)
+        return HOOKED[name](v), v.get_raw_value(), seen
+
+    assert_same(program)
+
+
+def test_pure_values_of_hooked_variables():
+    """Pure states hold what is stored, and updating with them runs no hook."""
+
+    def program(nnx):
+        hooks = {"on_get_value": lambda v, x: x + 1, "on_set_value": lambda v, x: x * 2}
+        model = nnx.Dict(w=nnx.Param(jnp.ones(2), **hooks))
+        pure = nnx.pure(nnx.state(model))
+        nnx.update(model, pure)
+        return pure, model.w.get_raw_value(), nnx.to_pure_dict(nnx.state(model))
+
+    assert_same(program)
+
+
 def test_subclasses_override_what_hooks_do():
     """A subclass may override create_value, get_value and set_value."""
 

@@ -10,7 +10,7 @@ from linnet.ops.keys import DeferredKey, drawn_key
 from linnet.ops.op import op
 
 
-@op(static=["rate", "broadcast_dims"])
+@op(static=["rate", "broadcast_dims"], made_of=["random.bernoulli"])
 def dropout(
     inputs: Array,
     key: PRNGKey | DeferredKey | None,

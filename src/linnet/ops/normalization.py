@@ -35,6 +35,7 @@ from linnet.ops.statistics import (
 @op(
     static=["reduction_axes", "feature_axes", "epsilon", "use_mean", *STATISTICS, "promote_first"],
     hooks=["promote_dtype"],
+    made_of=["lax.pmean", "lax.rsqrt"],
     promotes=3,
 )
 def layer_norm(
@@ -116,6 +117,7 @@ def layer_norm(
 @op(
     static=["num_groups", "reduction_axes", "epsilon", *STATISTICS, "promote_first"],
     hooks=["promote_dtype"],
+    made_of=["lax.pmean", "lax.rsqrt"],
     promotes=3,
 )
 def group_norm(
@@ -197,6 +199,7 @@ def group_norm(
 @op(
     static=["axis", "epsilon", "momentum", *STATISTICS, "promote_first", "detach_running"],
     hooks=["promote_dtype"],
+    made_of=["lax.pmean", "lax.rsqrt"],
 )
 def batch_norm(
     x: Array,

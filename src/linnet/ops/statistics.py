@@ -49,7 +49,7 @@ def compute_moments(
     axes = from_front(axes, x.ndim)
 
     def means(*values: Array) -> list[Array]:
-        local = [jnp.mean(value, axes, where=mask) for value in values]
+        local = [value.mean(axes, where=mask) for value in values]
         if axis_name is None:
             return local
         # one collective for all the means
@@ -119,7 +119,7 @@ def apply_moments(
     return jnp.asarray(outputs, dtypes.canonicalize_dtype(x, scale, bias, dtype=dtype))
 
 
-@op(static=["axes", "use_mean", *STATISTICS])
+@op(static=["axes", "use_mean", *STATISTICS], made_of=["lax.pmean"])
 def moments(
     x: Array,
     mask: Array | None = None,
@@ -183,6 +183,7 @@ def promoted(
 @op(
     static=["reduction_axes", "feature_axes", "epsilon", "dtype", "promote_first"],
     hooks=["promote_dtype"],
+    made_of=["lax.rsqrt"],
     promotes=5,
 )
 def normalize(

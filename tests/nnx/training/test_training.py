@@ -328,3 +328,24 @@ def test_metrics_of_lists():
     accuracy.update(logits=[[0.0, 1.0], [1.0, 0.0]], labels=[1, 1])
     average.update(values=[1.0, 2.0])
     assert (accuracy.compute(), average.compute()) == (0.5, 1.5)
+
+
+@pytest.mark.parametrize("tx", [optax.sgd(0.1), optax.adam(0.1)], ids=["sgd", "adam"])
+def test_variables_with_hooks(tx):
+    """What an optimizer reads and sets passes the hooks of the variables by."""
+
+    def program(nnx):
+        hooks = {"on_get_value": lambda v, x: x + 1, "on_set_value": lambda v, x: x * 2}
+        model = nnx.Dict(w=nnx.Param(jnp.arange(1.0, 3.0), **hooks))
+        optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+
+        @nnx.jit
+        def step(model, optimizer):
+            optimizer.update(model, nnx.grad(lambda m: (m.w[...] ** 2).sum())(model))
+
+        for _ in range(2):
+            step(model, optimizer)
+        leaves = [leaf for leaf in jax.tree.leaves(nnx.state(optimizer)) if leaf.ndim]
+        return model.w.get_raw_value(), leaves
+
+    assert_same(program)

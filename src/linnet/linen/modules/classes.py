@@ -1,8 +1,8 @@
 """What is computed once for a module class, when Python makes it.
 
 A class that derives from ``Module`` is turned into a dataclass, its methods are wrapped, and the
-facts that calls will ask for are gathered: which fields it has, which of them may hold modules,
-whether it overrides ``setup``. Nothing of this is looked at again while a model runs.
+facts that calls will ask for are gathered: which fields it has, which of them may hold modules.
+Nothing of this is looked at again while a model runs.
 """
 
 import dataclasses
@@ -22,14 +22,12 @@ class ClassFacts:
         init_fields: those that the constructor takes, without ``parent`` and ``name``.
         adoptable: those whose value may hold modules.
         setters: the attributes that are set by a property, or another descriptor.
-        has_setup: whether the class has a ``setup`` of its own.
     """
 
     set_by_init: frozenset[str]
     init_fields: tuple[str, ...]
     adoptable: tuple[str, ...]
     setters: frozenset[str]
-    has_setup: bool
 
 
 _RESERVED = ("parent", "name")
@@ -75,7 +73,6 @@ def facts_of(cls: Any) -> ClassFacts:
             for name, value in vars(base).items()
             if hasattr(type(value), "__set__")
         ),
-        has_setup=not getattr(cls.setup, "_is_default", False),
     )
 
 

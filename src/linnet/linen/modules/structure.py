@@ -51,6 +51,7 @@ class ModuleStructure:
     # not annotated at run time, as a dataclass would list them beside the fields of users
     if TYPE_CHECKING:
         scope: ClassVar[Any]
+        setup: ClassVar[Any]
         _state: ClassVar[ModuleState]
         _facts: ClassVar[Any]
     else:
@@ -217,12 +218,12 @@ def bind(module: ModuleStructure, scope: Scope) -> None:
     fields = module.__dict__
     fields["scope"] = scope
     scope.owner = type(module).__name__
-    if not module._facts.has_setup:
+    if getattr(module.setup, "_is_default", False):  # asked now: programs patch it
         module._state.phase = Phase.DONE
     for name in module._facts.adoptable:
-        value = fields[name]
+        value = fields[name] if name in fields else getattr(module, name)
         if type(value) not in _PLAIN:
-            fields[name] = adopt(module, name, value)
+            object.__setattr__(module, name, adopt(module, name, value))  # past no descriptor
 
 
 def _rebind(module: ModuleStructure, scope: Scope) -> None:

@@ -18,7 +18,7 @@ from linnet.nnx.graph.layout import layout_of
 from linnet.nnx.graph.split import clone
 from linnet.nnx.objects.module import assign_attributes, iter_modules, not_found
 from linnet.nnx.objects.sharding import sharding_of
-from linnet.nnx.objects.variable import Variable, is_variable, value_of
+from linnet.nnx.objects.variable import Variable, is_variable
 from linnet.state.filters import Filter, to_predicate
 from linnet.tree.leaves import struct_of
 
@@ -241,13 +241,17 @@ def var_defaults(*, hijax: bool | None = None, ref: bool | None = None) -> VarDe
 
 
 def as_pure(tree: A) -> A:
-    """Return a model or state with values in the places of variables.
+    """Return a model or state with values, past all hooks, in the places of variables.
 
     >>> from linnet import nnx
     >>> nnx.as_pure(nnx.State({"a": nnx.Param(1.0)})).a
     1.0
     """
-    return jax.tree.map(value_of, tree, is_leaf=is_variable)
+
+    def stored(leaf: Any) -> Any:
+        return leaf.get_raw_value() if isinstance(leaf, Variable) else leaf
+
+    return jax.tree.map(stored, tree, is_leaf=is_variable)
 
 
 def as_abstract(tree: A, graph: bool | None = None) -> A:

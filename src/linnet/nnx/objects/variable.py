@@ -21,7 +21,7 @@ import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 import jax
 
@@ -29,7 +29,7 @@ from linnet.base import errors
 from linnet.base.errors import listing, near
 from linnet.base.jaxcompat import current_trace
 from linnet.base.static_keys import static_key
-from linnet.base.typing import MISSING
+from linnet.base.typing import MISSING, is_of_a_library
 from linnet.display import notebook
 from linnet.display.outline import Outline, text_of
 from linnet.nnx.objects import sharding, trace_level
@@ -74,6 +74,7 @@ class Variable(Node, Generic[A]):
             ``optimizer_sharding``, ``eager_sharding``, ``tag``, and the hooks ``on_get_value``,
             ``on_set_value``, ``on_create_value`` (each a function ``(variable, value) -> value`` or
             several) and ``on_add_axis``, ``on_remove_axis`` (functions ``(variable, axis, name)``).
+            Methods of these names in a subclass are its hooks where none are given.
 
     Example:
     >>> import jax.numpy as jnp
@@ -85,6 +86,8 @@ class Variable(Node, Generic[A]):
     """
 
     __slots__ = ("__weakref__", "_level", "_lost", "_metadata", "_raw_value", "_version")
+
+    _may_have_hooks: ClassVar[bool] = False  # as methods
 
     if TYPE_CHECKING:  # what a checker cannot know: the attributes of the value
 
@@ -111,11 +114,15 @@ class Variable(Node, Generic[A]):
             value = value.raw_value
         elif isinstance(value, Variable):
             value = value.get_raw_value()
+        cls = type(self)
+        if cls._may_have_hooks:
+            own = {name: (getattr(cls, name),) for name in _HOOKS if hasattr(cls, name)}
+            kept = {**own, **kept}
         _put_metadata(self, kept)
-        if kept or type(self).create_value is not Variable.create_value:
+        if kept or cls.create_value is not Variable.create_value:
             value = self.create_value(value)
             if "out_sharding" in kept:
-                value = sharding.placed(kept, value, type(self).__name__)
+                value = sharding.placed(kept, value, cls.__name__)
         _put_value(self, value)
 
     # --- the value ---------------------------------------------------------------------------
@@ -127,21 +134,22 @@ class Variable(Node, Generic[A]):
         return value
 
     def get_value(self, *, index: Any = MISSING) -> A:
-        """Return the value, or the part of it at an index."""
+        """Return the value, or the part of it at an index; hooks see what is returned."""
         value = self._raw_value
+        if index is not MISSING and index is not ...:
+            value = value[index]
         metadata = self._metadata
         if metadata and "on_get_value" in metadata:
             for hook in metadata["on_get_value"]:
                 value = hook(self, value)
-        if index is MISSING or (index is ... and not hasattr(value, "at")):
-            return value
-        return value if index is ... else value[index]
+        return value
 
     def set_value(self, value: A, *, index: Any = MISSING) -> None:
         """Set the value, or the part of it at an index.
 
         ``v[...] = x`` is ``set_value(x, index=...)``. It fills the array that is there, which keeps
         its shape and dtype; ``set_value(x)`` and ``v.value = x`` put another one in its place.
+        Hooks see what was given.
 
         Raises:
             TraceContextError: the variable was made at another level of tracing.
@@ -149,12 +157,12 @@ class Variable(Node, Generic[A]):
         """
         if isinstance(value, Variable):
             value = value.get_value()
-        if index is not MISSING:
-            value = written(type(self).__name__, self._raw_value, index, value)
         metadata = self._metadata
         if metadata and "on_set_value" in metadata:
             for hook in metadata["on_set_value"]:
                 value = hook(self, value)
+        if index is not MISSING:
+            value = written(type(self).__name__, self._raw_value, index, value)
         self.set_raw_value(value)
 
     def get_raw_value(self) -> A:
@@ -219,7 +227,7 @@ class Variable(Node, Generic[A]):
         """Take over value and metadata of a variable of a state."""
         if self is variable_state:
             return
-        self.set_raw_value(variable_state.get_raw_value())
+        self.set_raw_value(variable_state._raw_value)
         self._replace_metadata(dict(variable_state._metadata))
 
     def copy(self, value: Any = MISSING, *, _copy_ref: bool = True, **updates: Any) -> Self:
@@ -379,7 +387,7 @@ class Variable(Node, Generic[A]):
             if name in metadata:
                 return metadata[name]
             try:
-                return getattr(self.get_value(), name)
+                return getattr(self.get_raw_value(), name)  # without hooks, as Flax has it
             except AttributeError as error:
                 raise AttributeError(
                     f"{type(self).__name__} has no metadata {name!r}, and its value, a "
@@ -459,6 +467,7 @@ class Variable(Node, Generic[A]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._may_have_hooks = not is_of_a_library(cls)
         _register_pytree(cls)
 
 
@@ -527,7 +536,7 @@ def value_of(leaf: Any) -> Any:
 
 def raw_value_of(leaf: Any) -> Any:
     """Return the stored value of a variable; anything else as it is."""
-    return leaf.get_raw_value() if isinstance(leaf, Variable) else leaf
+    return leaf._raw_value if isinstance(leaf, Variable) else leaf
 
 
 def with_value(leaf: Any, value: Any) -> Any:

@@ -53,12 +53,19 @@ class RngCount(RngState):
 
     def get_value(self, **index: Any) -> Any:
         """Return the count as an array of JAX."""
-        value = super().get_value(**index)
-        return jnp.asarray(value) if isinstance(value, np.ndarray | np.generic) else value
+        return _of_jax(super().get_value(**index))
+
+    def get_raw_value(self) -> Any:
+        """Return the count as an array of JAX, without hooks."""
+        return _of_jax(self._raw_value)
 
     def set_value(self, value: Any, **index: Any) -> None:
         """Set the count."""
         super().set_value(np.array(value, np.uint32) if type(value) is int else value, **index)
+
+
+def _of_jax(count: Any) -> Any:
+    return jnp.asarray(count) if isinstance(count, np.ndarray | np.generic) else count
 
 
 def as_key(value: Any) -> PRNGKey:
@@ -113,7 +120,7 @@ class RngStream(KeySource, Pytree):
             ValueError: the stream holds several keys, one for each entry of a mapped axis.
         """
         key, count = self.key, self.count
-        base, number = key.get_value(), count.get_raw_value()
+        base, number = key.get_value(), count._raw_value
         if base.shape:
             raise errors.StackedKeysError(self.tag, base.shape)
         if isinstance(number, np.ndarray | np.generic):

@@ -65,7 +65,7 @@ def to_opt_state(tree: Any) -> Any:
 
     def convert(leaf: Any) -> Any:
         if isinstance(leaf, Variable):
-            metadata, value = leaf.get_metadata(), leaf.get_raw_value()
+            metadata, value = leaf.get_metadata(), leaf.get_value()
             asked = "optimizer_sharding" in metadata
             if asked:
                 metadata["out_sharding"] = metadata.pop("optimizer_sharding")
@@ -145,10 +145,10 @@ class Optimizer(Pytree, Generic[M]):
         pure_grads = self._pure(grads)
         kwargs = {name: self._pure(value) for name, value in kwargs.items()}
         _check(params, pure_grads)
-        before = jax.tree.map(lambda v: v.get_value(), self.opt_state, is_leaf=is_variable)
+        before = jax.tree.map(lambda v: v.get_raw_value(), self.opt_state, is_leaf=is_variable)
         updates, after = self.tx.update(pure_grads, before, params, **kwargs)
         update(model, optax.apply_updates(params, updates))
-        jax.tree.map(lambda v, x: v.set_value(x), self.opt_state, after, is_leaf=is_variable)
+        jax.tree.map(lambda v, x: v.set_raw_value(x), self.opt_state, after, is_leaf=is_variable)
         self.step[...] += 1
         return updates
 
