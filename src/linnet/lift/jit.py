@@ -8,17 +8,15 @@ than what was compiled: a model, and what its functions close over, can be let g
 
 import functools
 import threading
-import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 
+from linnet.base.remembered import Remembered
 from linnet.base.static_keys import borrowed, identities_in
 from linnet.lift.arguments import Names, halve, join_halves, present
 from linnet.lift.engine import Changes, Groups, Plan, Pure, PureFunction
-
-Compiled: TypeAlias = Callable[[PureFunction, Any, Any], tuple[Changes, Any]]
 
 
 def compiler(name: str = "run", **options: Any) -> Any:
@@ -61,8 +59,7 @@ class Programs:
 
     def __init__(self, **options: Any) -> None:
         self._options = options
-        self._known: dict[Hashable, Any] = {}
-        self._refs: dict[Hashable, list[Any]] = {}
+        self._known: Remembered[Hashable, Any] = Remembered()
 
     def __reduce__(self) -> Any:
         # a function that is pickled by value takes its attributes along
@@ -73,8 +70,9 @@ class Programs:
         key = borrowed(key)
         compiled = self._known.get(key)
         if compiled is None:
-            compiled = self._known[key] = self._compiler()
-            self._refs[key] = self._references(key)
+            compiled = self._compiler()
+            about = [identity.refer() for identity in identities_in(key)]
+            self._known.put(key, compiled, about)
         _running.pure.append(pure)
         try:
             return compiled(kept, donated)
@@ -87,23 +85,6 @@ class Programs:
             return _running.pure[-1](groups, (args, kwargs))
 
         return jax.jit(run, donate_argnums=(1,), **self._options)
-
-    def _references(self, key: Hashable) -> list[Any]:
-        mine = weakref.ref(self)
-
-        def forget(_: Any) -> None:
-            programs = mine()
-            if programs is not None:
-                programs._known.pop(key, None)
-                programs._refs.pop(key, None)
-
-        references: list[Any] = []
-        for identity in identities_in(key):
-            try:
-                references.append(weakref.ref(identity.refer(), forget))
-            except TypeError:  # what cannot be referred to weakly is kept by the key
-                continue
-        return references
 
 
 def flat_compiler(
@@ -169,14 +150,3 @@ def halves(plan: Plan, groups: Groups, arguments: Any, donated: Names) -> tuple[
         halve(kwargs, chosen),
     ]
     return tuple(kept for kept, _ in parts), tuple(given for _, given in parts)
-
-
-def run(
-    compiled: Compiled, donated: Names = frozenset()
-) -> Callable[[Any, Plan, Groups, Any], tuple[Changes, Any]]:
-    """Return what runs a pure function by a compiled one, for ``engine.carry``."""
-
-    def call(pure: Any, plan: Plan, groups: Groups, arguments: Any) -> tuple[Changes, Any]:
-        return compiled(pure, *halves(plan, groups, arguments, donated))
-
-    return call

@@ -165,13 +165,13 @@ def call_function(
     Raises:
         LiftedArgumentError: the first argument is no bound module.
     """
-    if isinstance(module, ModuleStructure) and module.scope is None:
-        run_unbound = getattr(transformation, "unbound", None)
+    is_module = isinstance(module, ModuleStructure)
+    if not is_module or module.scope is None:
+        run_unbound = getattr(transformation, "unbound", None) if is_module else None
         if run_unbound is not None:
             return run_unbound(target, module, args, kwargs)
-    if not isinstance(module, ModuleStructure) or module.scope is None:
         unbound = f"a {type(module).__name__} that is not bound"
-        given = unbound if isinstance(module, ModuleStructure) else describe(module)
+        given = unbound if is_module else describe(module)
         name = getattr(target, "__name__", type(target).__name__)
         raise errors.LiftedArgumentError(transformation.name, name, given)
     running = context.methods_of(module)

@@ -22,6 +22,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
+from linnet.base.remembered import Remembered
 from linnet.nnx.graph.changing import Snapshot
 from linnet.nnx.graph.graphdef import GraphDef, walk, walk_each
 from linnet.nnx.graph.states import from_flat_state
@@ -60,7 +61,7 @@ class Layout:
         graphdef: the structure.
         cells: what holds the values, in the order of the walk.
         paths: where each cell stands.
-        joint: layouts of this object together with others.
+        joint: layouts of this object together with others, by the identities of all.
         notes: what others have worked out about this layout, under keys of their own.
         shares: for each layout of this object together with others, what it has of this object.
     """
@@ -90,7 +91,9 @@ class Layout:
         self.only_variables = all(isinstance(cell, Variable) for cell in done.cells)
         self._roots = [(weakref.ref(root), root._version) for root in roots]
         self._tree: Any = None
-        self.joint = _Joint()
+        # one is forgotten with the first of the others that dies, lest it keep their variables
+        # alive; they know nothing of it, lest what a short-lived model was passed with keep it
+        self.joint: Remembered[tuple[int, ...], Layout] = Remembered()
         self.notes: dict[Any, Any] = {}
         self.shares: Any = weakref.WeakKeyDictionary()
 
@@ -205,38 +208,6 @@ def _getter(numbers: Sequence[int]) -> Any:
     if [*numbers] == [*range(numbers[0], numbers[-1] + 1)]:
         return itemgetter(slice(numbers[0], numbers[-1] + 1))
     return itemgetter(*numbers)
-
-
-class _Joint:
-    """The layouts of an object together with others, by the identities of all.
-
-    One is forgotten with the first of the others that dies, lest it keep their variables alive. The
-    others know nothing of it: a short-lived model is not kept alive by what it was passed with.
-    """
-
-    __slots__ = ("__weakref__", "_layouts", "_refs")
-
-    def __init__(self) -> None:
-        self._layouts: dict[tuple[int, ...], Layout] = {}
-        self._refs: dict[tuple[int, ...], list[weakref.ref[Any]]] = {}
-
-    def get(self, key: tuple[int, ...]) -> "Layout | None":
-        """Return the layout of these objects, if it is known."""
-        return self._layouts.get(key)
-
-    def put(self, key: tuple[int, ...], layout: Layout, others: tuple[Any, ...]) -> None:
-        """Remember the layout of these objects."""
-        if key not in self._layouts:
-            mine = weakref.ref(self)
-
-            def forget(_: Any) -> None:
-                joint = mine()
-                if joint is not None:
-                    joint._layouts.pop(key, None)
-                    joint._refs.pop(key, None)
-
-            self._refs[key] = [weakref.ref(other, forget) for other in others]
-        self._layouts[key] = layout
 
 
 # what calls share of an object must not be lost where two threads lay it out at once

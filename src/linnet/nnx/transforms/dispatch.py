@@ -29,6 +29,7 @@ from linnet.lift.arguments import Names, hide_static
 from linnet.lift.engine import Changes, Group, Plan, Pure
 from linnet.nnx.graph.layout import Layout, joint_layout
 from linnet.nnx.objects import sown
+from linnet.nnx.objects.attributes import is_tree
 from linnet.nnx.objects.nodes import is_node
 from linnet.nnx.objects.variable import Variable
 from linnet.nnx.transforms import captured
@@ -54,7 +55,7 @@ def _role(value: Any) -> bool | None:
     if role is MISSING:
         if is_node(value):
             return True
-        role = False if jax.tree_util.all_leaves([value]) else None
+        role = None if is_tree(value) else False
         if role is None or is_of_a_library(cls):
             _roles[cls] = role
     return role
